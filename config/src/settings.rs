@@ -1,0 +1,251 @@
+//! What will run: every value checked, every file named, every rule compiled.
+//!
+//! `Settings` is only made by [`crate::load`]. A value of it is a promise that nothing in it is half-valid.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use doorward_policy::access::Policy;
+use doorward_policy::secret::Secret;
+use doorward_policy::session::SealingKeys;
+use doorward_policy::token::Algorithm;
+use ipnet::IpNet;
+use url::Url;
+
+/// Everything the edge needs to run.
+#[derive(Debug)]
+pub struct Settings {
+    pub server: Server,
+    /// In the order of the file; a route names its provider by index.
+    pub providers: Vec<Provider>,
+    pub session: Session,
+    /// Routes, rules, identity mapping and header mapping: what `doorward-policy` decides by.
+    pub policy: Policy,
+    /// The I/O half of each route, in the same order as `policy.routes()`.
+    pub routes: Vec<RouteSettings>,
+}
+
+/// The listeners and what they allow.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// TLS listeners.
+    pub listen: Vec<Listen>,
+    /// Plain listeners that only redirect to https.
+    pub redirect: Vec<SocketAddr>,
+    /// Metrics and health.
+    pub admin: Option<SocketAddr>,
+    /// The port in the address bar of browsers.
+    pub public_port: u16,
+    /// Where our own endpoints live; begins with `/`, no trailing slash.
+    pub prefix: String,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    pub tls: Tls,
+    /// Worker threads; `None`: one for each core.
+    pub cores: Option<usize>,
+    pub limits: Limits,
+    /// How long requests in flight may take to finish once asked to stop.
+    pub drain: Duration,
+    /// The value of `Strict-Transport-Security` (RFC 6797 §6.1), ready to send.
+    pub hsts: Option<String>,
+}
+
+/// One TLS listener.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    pub address: SocketAddr,
+    /// `Some`: every connection must come from one of these networks and begin with a PROXY protocol header.
+    pub proxy_protocol: Option<Vec<IpNet>>,
+}
+
+/// Certificates and versions.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// At least one; the first answers for unknown names.
+    pub certificates: Vec<CertificateFiles>,
+    pub min_version: TlsVersion,
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The lowest TLS version offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
+}
+
+/// Bounds on what a client may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections in total.
+    pub connections: usize,
+    /// Connections for each client: an IPv4 address or an IPv6 /64.
+    pub connections_per_client: usize,
+    /// From accept to a finished TLS handshake (PROXY header included).
+    pub handshake: Duration,
+    /// From the first byte of a request header to its end, and for the HTTP/2 preface.
+    pub header: Duration,
+    /// Between two requests on one connection.
+    pub idle: Duration,
+    /// A whole request header, in bytes.
+    pub header_bytes: usize,
+    /// Fields in a request header.
+    pub header_fields: usize,
+    /// A request body in bytes; `None`: no limit. Routes carry their own copy.
+    pub body: Option<u64>,
+}
+
+/// One identity provider.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its key in the file; also the last segment of its callback path.
+    pub name: String,
+    pub kind: ProviderKind,
+    /// Byte-exact, as in `iss` (Auth0's ends in `/`).
+    pub issuer: String,
+    pub client_id: String,
+    pub client_auth: ClientAuth,
+    /// The API identifier requested, and the audience that bearer tokens must carry.
+    pub audience: Option<String>,
+    /// Space-joined.
+    pub scope: String,
+    pub organization: Option<String>,
+    pub connection: Option<String>,
+    /// Further parameters of the authorization request; none of our own names.
+    pub authorize: BTreeMap<String, String>,
+    /// Paths that answer as this provider's callback besides `<prefix>/callback/<name>`.
+    pub callback_aliases: Vec<String>,
+    /// Which signature algorithms its tokens may use.
+    pub algorithms: Vec<Algorithm>,
+    pub access_token_type: AccessTokenType,
+    /// PEM of the CA that signs the provider's certificate, instead of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Plain http is allowed: only for loopback issuers.
+    pub insecure_http: bool,
+    pub userinfo: bool,
+    /// Path on the app's host where the provider sends the browser after sign-out.
+    pub after_logout: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    Auth0,
+    Oidc,
+}
+
+/// How we authenticate at the token endpoint (OIDC Core §9).
+#[derive(Debug)]
+pub enum ClientAuth {
+    /// `client_secret_post`
+    Post(Secret<String>),
+    /// `client_secret_basic`
+    Basic(Secret<String>),
+    /// A public client: PKCE alone.
+    None,
+    /// `private_key_jwt` (RFC 7523)
+    PrivateKeyJwt { key: Secret<Vec<u8>>, algorithm: Algorithm, kid: Option<String> },
+}
+
+/// Which `typ` an access token must carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessTokenType {
+    /// `at+jwt` (RFC 9068 §4)
+    AtJwt,
+    /// `JWT` or absent.
+    Jwt,
+    /// Auth0 issues either, depending on the API's token dialect.
+    Either,
+}
+
+/// The session cookie.
+#[derive(Debug)]
+pub struct Session {
+    /// The first seals, all of them open.
+    pub keys: SealingKeys,
+    /// True when the key is the one printed in the examples: `serve` refuses it.
+    pub example_key: bool,
+    /// Without a request for this long, the session ends.
+    pub idle: Duration,
+    /// After this long, it ends whatever happens.
+    pub lifetime: Duration,
+}
+
+/// What `doorward-proxy` needs to forward a permitted request.
+#[derive(Debug, Clone)]
+pub struct RouteSettings {
+    pub upstream: Upstream,
+    /// A request body in bytes; `None`: no limit.
+    pub body_limit: Option<u64>,
+}
+
+/// One app: the same content behind every server of it.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Host and port of each; resolved in the background, never by a request.
+    pub servers: Vec<UpstreamServer>,
+    pub protocol: UpstreamProtocol,
+    /// `Some`: TLS towards the servers.
+    pub tls: Option<UpstreamTls>,
+    pub host: UpstreamHost,
+    pub health: Option<HealthCheck>,
+    pub connect: Duration,
+    pub read: Duration,
+    pub write: Duration,
+    pub rewrite: Rewrite,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamServer {
+    /// A DNS name or an address, without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    Http1,
+    /// HTTP/2 over TLS, by ALPN.
+    H2,
+    /// HTTP/2 without TLS, by prior knowledge.
+    H2c,
+}
+
+#[derive(Debug, Clone)]
+pub struct UpstreamTls {
+    /// PEM; `None`: the system's trust store.
+    pub ca: Option<Vec<u8>>,
+    /// The name that the certificate must carry.
+    pub server_name: String,
+}
+
+/// Which `Host` the app sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamHost {
+    /// The one the client asked for.
+    Keep,
+    /// The upstream's own `host:port`.
+    Upstream,
+    Fixed(String),
+}
+
+#[derive(Debug, Clone)]
+pub struct HealthCheck {
+    pub path: String,
+    pub every: Duration,
+}
+
+/// What happens to the path on its way to the app. The query stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rewrite {
+    Keep,
+    /// Replace this prefix (whole segments) with `to` (`/` for stripping).
+    Prefix { from: String, to: String },
+}

@@ -1,0 +1,187 @@
+//! Which rule applies, what it demands, and the decision. No match is a refusal.
+//!
+//! A rule matches by path and method; the first that matches decides by its `allow`. A failed `allow` refuses or
+//! challenges; it never falls through to the next rule.
+
+mod decision;
+mod pattern;
+mod requirement;
+mod table;
+
+pub use decision::{Challenge, CredentialFault, Decision, DenyReason, Permit, Standing};
+pub use pattern::{PathPattern, PathPrefix, PatternFault};
+pub use requirement::{ClaimTest, Needs, Requirement, Unmet};
+
+use std::net::IpAddr;
+
+use http::{HeaderName, Method};
+
+use crate::cors::Cors;
+use crate::credential::Accept;
+use crate::headers::{HeaderMapping, OwnedNames};
+use crate::identity::IdentityMapping;
+use crate::request::{HostPattern, Target};
+use table::RouteTable;
+
+/// All routes with their rules, and what they have in common.
+#[derive(Debug)]
+pub struct Policy {
+    routes: Vec<Route>,
+    table: RouteTable,
+    mapping: IdentityMapping,
+    owned: OwnedNames,
+    kept_claims: Vec<Box<str>>,
+}
+
+/// One app at one place.
+#[derive(Debug)]
+pub struct Route {
+    pub name: Box<str>,
+    pub hosts: Vec<HostPattern>,
+    pub path: PathPrefix,
+    /// Index of the provider that signs people in here and issues the tokens; `None` only where every rule is public.
+    pub provider: Option<usize>,
+    pub accept: Accept,
+    pub rules: Vec<Rule>,
+    pub headers: HeaderMapping,
+    /// Oddly spelled names that reach the app nevertheless.
+    pub keep_headers: Vec<HeaderName>,
+    /// The verified bearer token reaches the app.
+    pub pass_token: bool,
+    pub cors: Option<Cors>,
+}
+
+/// One line of a route's rules.
+#[derive(Debug)]
+pub struct Rule {
+    /// `route/number`, counted from 1: what logs, metrics and messages call it.
+    pub name: Box<str>,
+    /// None: every path.
+    pub paths: Vec<PathPattern>,
+    /// None: every method. `GET` covers `HEAD`.
+    pub methods: Vec<Method>,
+    pub allow: Requirement,
+}
+
+/// The route and rule that a target falls under.
+#[derive(Debug, Clone, Copy)]
+pub struct Match<'p> {
+    pub route: &'p Route,
+    pub route_index: usize,
+    pub rule: &'p Rule,
+}
+
+/// What a decision may look at besides the identity.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestContext<'t> {
+    pub target: &'t Target,
+    /// The client's address: the socket's, or what a trusted proxy says.
+    pub client: IpAddr,
+}
+
+/// Two routes that nobody could tell apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("route `{second}` answers for the same host and path as route `{first}`: `{host}{path}`")]
+pub struct RouteClash {
+    pub first: Box<str>,
+    pub second: Box<str>,
+    pub host: String,
+    pub path: String,
+}
+
+impl Policy {
+    /// Builds the tables that requests are looked up in.
+    ///
+    /// # Errors
+    /// [`RouteClash`] when a route could never be reached.
+    pub fn new(routes: Vec<Route>, mapping: IdentityMapping) -> Result<Self, RouteClash> {
+        let table = RouteTable::new(&routes)?;
+        let owned = OwnedNames::new(routes.iter().flat_map(|route| route.headers.names()));
+        let kept_claims = kept_claims(&routes, &mapping);
+        Ok(Self { routes, table, mapping, owned, kept_claims })
+    }
+
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    pub fn mapping(&self) -> &IdentityMapping {
+        &self.mapping
+    }
+
+    pub fn owned_names(&self) -> &OwnedNames {
+        &self.owned
+    }
+
+    /// The top-level claims that some rule, header or role looks at: what a session keeps.
+    pub fn kept_claims(&self) -> &[Box<str>] {
+        &self.kept_claims
+    }
+
+    /// Whether any route answers for this host; `name` is canonical.
+    pub fn knows_host(&self, name: &str) -> bool {
+        self.table.knows_host(name)
+    }
+
+    /// The route of a target, whatever its rules say: for the provider of a sign-in and the answer to a preflight.
+    ///
+    /// # Errors
+    /// [`DenyReason`] when there is none, or two readings of the path lead to two.
+    pub fn route_for(&self, target: &Target) -> Result<(usize, &Route), DenyReason> {
+        let index = self.table.find(target.host().name(), target.path())?;
+        if let Some(other) = target.path().without_parameters()
+            && self.table.find(target.host().name(), &other)? != index
+        {
+            return Err(DenyReason::AmbiguousPath);
+        }
+        Ok((index, &self.routes[index]))
+    }
+
+    /// The route and rule that decide about a target.
+    ///
+    /// # Errors
+    /// [`DenyReason`] when nothing matches, or two readings of the path lead to two rules.
+    pub fn rule_for(&self, target: &Target) -> Result<Match<'_>, DenyReason> {
+        let (route_index, route) = self.route_for(target)?;
+        let at = |path: &crate::request::CleanPath| route.rules.iter().position(|rule| rule.covers(target.method(), path));
+        let found = at(target.path());
+        // A server that cuts `;parameters` off sees another path: believe a rule only when both readings agree.
+        if let Some(other) = target.path().without_parameters()
+            && at(&other) != found
+        {
+            return Err(DenyReason::AmbiguousPath);
+        }
+        let rule = &route.rules[found.ok_or(DenyReason::NoRule)?];
+        Ok(Match { route, route_index, rule })
+    }
+}
+
+impl Rule {
+    fn covers(&self, method: &Method, path: &crate::request::CleanPath) -> bool {
+        let method_fits = self.methods.is_empty()
+            || self.methods.contains(method)
+            // RFC 9110 §9.3.2: HEAD is GET without the content.
+            || (*method == Method::HEAD && self.methods.contains(&Method::GET));
+        method_fits && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path)))
+    }
+}
+
+impl Match<'_> {
+    /// Decides. Total: whatever is not positively allowed is a challenge or a refusal.
+    pub fn decide(&self, context: &RequestContext<'_>, standing: &Standing<'_>) -> Decision {
+        decision::decide(self, context, standing)
+    }
+}
+
+/// Claims that are always kept: who issued them, about whom, and what sign-out and whoami need.
+const ALWAYS_KEPT: &[&str] = &["iss", "sub", "email", "email_verified", "name", "nickname", "picture", "org_id", "permissions", "scope"];
+
+fn kept_claims(routes: &[Route], mapping: &IdentityMapping) -> Vec<Box<str>> {
+    let mut kept: Vec<Box<str>> = ALWAYS_KEPT.iter().map(|name| (*name).into()).collect();
+    let rules = routes.iter().flat_map(|route| &route.rules).flat_map(|rule| rule.allow.top_level());
+    let headers = routes.iter().flat_map(|route| route.headers.top_level());
+    kept.extend(mapping.top_level().into_iter().chain(rules).chain(headers).map(Into::into));
+    kept.sort_unstable();
+    kept.dedup();
+    kept
+}

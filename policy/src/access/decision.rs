@@ -1,0 +1,236 @@
+//! The decision: allow, challenge or refuse. Reasons are for logs and metrics; manners are `doorward-proxy`'s.
+
+use super::requirement::{Requirement, Unmet};
+use super::{Match, RequestContext};
+use crate::credential::Accept;
+use crate::headers::HeaderEdits;
+use crate::identity::{Identity, Proof};
+use crate::session::SessionFault;
+use crate::token::TokenFault;
+
+/// What became of the credential that the client presented.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing<'i> {
+    Anonymous,
+    /// Something was presented and is not good: never the same as nothing.
+    Refused(CredentialFault),
+    Known(&'i Identity),
+}
+
+/// Why a presented credential is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialFault {
+    /// The `Authorization` field itself (RFC 6750 §3.1 `invalid_request`).
+    MalformedBearer,
+    Token(TokenFault),
+    Session(SessionFault),
+    /// The keys to judge it by cannot be had just now: not a verdict on the token.
+    CannotVerify,
+}
+
+/// The outcome for one request. Total: there is no error beside it.
+#[derive(Debug)]
+pub enum Decision {
+    Allow(Permit),
+    Challenge(Challenge),
+    Deny(DenyReason),
+}
+
+/// This request may go on, under this rule, with these headers. Only made by deciding.
+#[derive(Debug)]
+pub struct Permit {
+    route: usize,
+    edits: HeaderEdits,
+    authenticated: bool,
+    pass_token: bool,
+}
+
+impl Permit {
+    /// Index into [`super::Policy::routes`].
+    pub fn route(&self) -> usize {
+        self.route
+    }
+
+    pub fn edits(&self) -> &HeaderEdits {
+        &self.edits
+    }
+
+    /// Whether somebody stands behind the request.
+    pub fn authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// Whether the bearer token, which was verified, goes on to the app.
+    pub fn pass_token(&self) -> bool {
+        self.pass_token
+    }
+
+    /// A preflight on its way to an app that answers its own: nobody stands behind it.
+    pub fn preflight(route: usize) -> Self {
+        Self { route, edits: HeaderEdits::default(), authenticated: false, pass_token: false }
+    }
+}
+
+/// What would change the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// Signing in; the fault is what became of a session, if one was presented.
+    SignIn(Option<SessionFault>),
+    /// A bearer token (RFC 6750 §3): no error when none was presented.
+    Bearer(Option<CredentialFault>),
+}
+
+/// Why a request is refused: a closed list; each has one label here and one status and sentence in `respond.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DenyReason {
+    /// The request could be read in two ways.
+    BadRequest,
+    /// `;parameters` make it match two rules.
+    AmbiguousPath,
+    MethodNotServed,
+    UriTooLong,
+    HeaderTooLarge,
+    BodyTooLarge,
+    /// Nothing here answers for that host (RFC 9110 §15.5.20).
+    UnknownHost,
+    NoRoute,
+    /// A route, but no rule for the path and method.
+    NoRule,
+    Nobody,
+    Network,
+    Role,
+    Permission,
+    Scope,
+    Claim,
+    EmailDomain,
+    /// The identity does not fit into the headers that the app is to get.
+    IdentityTooLarge,
+    /// Neither yes nor no can be said: the provider's keys cannot be had.
+    CannotVerify,
+    /// The WebSocket handshake comes from a page of another origin.
+    CrossOrigin,
+}
+
+impl DenyReason {
+    /// Every reason, for tables and tests.
+    pub const ALL: &'static [Self] = &[
+        Self::BadRequest, Self::AmbiguousPath, Self::MethodNotServed, Self::UriTooLong, Self::HeaderTooLarge, Self::BodyTooLarge, Self::UnknownHost,
+        Self::NoRoute, Self::NoRule, Self::Nobody, Self::Network, Self::Role, Self::Permission, Self::Scope, Self::Claim, Self::EmailDomain,
+        Self::IdentityTooLarge, Self::CannotVerify, Self::CrossOrigin,
+    ];
+
+    /// What logs and metrics call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::MethodNotServed => "method_not_served",
+            Self::UriTooLong => "uri_too_long",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnknownHost => "unknown_host",
+            Self::NoRoute => "no_route",
+            Self::NoRule => "no_rule",
+            Self::Nobody => "nobody",
+            Self::Network => "network",
+            Self::Role => "role",
+            Self::Permission => "permission",
+            Self::Scope => "scope",
+            Self::Claim => "claim",
+            Self::EmailDomain => "email_domain",
+            Self::IdentityTooLarge => "identity_too_large",
+            Self::CannotVerify => "cannot_verify",
+            Self::CrossOrigin => "cross_origin",
+        }
+    }
+}
+
+impl From<Unmet> for DenyReason {
+    fn from(unmet: Unmet) -> Self {
+        match unmet {
+            Unmet::Network => Self::Network,
+            Unmet::Role => Self::Role,
+            Unmet::Permission => Self::Permission,
+            Unmet::Scope => Self::Scope,
+            Unmet::Claim => Self::Claim,
+            Unmet::EmailDomain => Self::EmailDomain,
+        }
+    }
+}
+
+impl From<crate::request::TargetFault> for DenyReason {
+    fn from(fault: crate::request::TargetFault) -> Self {
+        use crate::request::{PathFault, TargetFault};
+        match fault {
+            TargetFault::Method => Self::MethodNotServed,
+            TargetFault::Path(PathFault::TooLong) | TargetFault::QueryTooLong => Self::UriTooLong,
+            TargetFault::Host(_) | TargetFault::Path(_) | TargetFault::Query => Self::BadRequest,
+        }
+    }
+}
+
+impl CredentialFault {
+    /// What logs and metrics call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::MalformedBearer => "bearer_malformed",
+            Self::Token(fault) => fault.label(),
+            Self::Session(fault) => fault.label(),
+            Self::CannotVerify => "cannot_verify",
+        }
+    }
+}
+
+pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: &Standing<'_>) -> Decision {
+    let needs = match &found.rule.allow {
+        Requirement::Nobody => return Decision::Deny(DenyReason::Nobody),
+        Requirement::Public => return admit(found, known(standing)),
+        Requirement::SignedIn => None,
+        Requirement::Needs(needs) => Some(needs),
+    };
+    if let Some(needs) = needs {
+        if !needs.network_allows(context.client) {
+            return Decision::Deny(DenyReason::Network);
+        }
+        if needs.anonymous {
+            return admit(found, known(standing));
+        }
+    }
+    let identity = match standing {
+        Standing::Known(identity) => *identity,
+        Standing::Anonymous => return Decision::Challenge(challenge(found.route.accept, None)),
+        Standing::Refused(CredentialFault::CannotVerify) => return Decision::Deny(DenyReason::CannotVerify),
+        Standing::Refused(fault) => return Decision::Challenge(challenge(found.route.accept, Some(*fault))),
+    };
+    match needs.map_or(Ok(()), |needs| needs.met_by(identity)) {
+        Ok(()) => admit(found, Some(identity)),
+        Err(unmet) => Decision::Deny(unmet.into()),
+    }
+}
+
+/// On a public path a credential that is not good counts as none: the path asks for nobody.
+fn known<'i>(standing: &Standing<'i>) -> Option<&'i Identity> {
+    match standing {
+        Standing::Known(identity) => Some(identity),
+        Standing::Anonymous | Standing::Refused(_) => None,
+    }
+}
+
+fn admit(found: &Match<'_>, identity: Option<&Identity>) -> Decision {
+    let edits = match identity.map(|identity| found.route.headers.edits(identity)).transpose() {
+        Ok(edits) => edits.unwrap_or_default(),
+        Err(_) => return Decision::Deny(DenyReason::IdentityTooLarge),
+    };
+    let bearer = identity.is_some_and(|identity| identity.proof() == Proof::Bearer);
+    Decision::Allow(Permit { route: found.route_index, edits, authenticated: identity.is_some(), pass_token: bearer && found.route.pass_token })
+}
+
+fn challenge(accept: Accept, fault: Option<CredentialFault>) -> Challenge {
+    match (accept, fault) {
+        (Accept::Bearer, fault) => Challenge::Bearer(fault),
+        (_, Some(CredentialFault::Session(fault))) => Challenge::SignIn(Some(fault)),
+        // RFC 6750 §3: who sent a bearer token is told about bearer tokens.
+        (_, Some(fault)) => Challenge::Bearer(Some(fault)),
+        (Accept::Session | Accept::Both, None) => Challenge::SignIn(None),
+    }
+}

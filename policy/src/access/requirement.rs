@@ -1,0 +1,121 @@
+//! What a rule demands of whoever asks.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::claim_path::ClaimPath;
+use crate::identity::Identity;
+
+/// A rule's `allow`.
+#[derive(Debug, Clone)]
+pub enum Requirement {
+    /// Everybody, known or not.
+    Public,
+    /// Everybody who is known.
+    SignedIn,
+    /// Nobody: the path is closed.
+    Nobody,
+    /// Everybody who is known (unless `anonymous`) and meets all of it.
+    Needs(Needs),
+}
+
+/// Every part that is written must hold; a part that is not written asks nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Needs {
+    /// `public: true` beside `network`: the place is enough.
+    pub anonymous: bool,
+    pub any_role: Vec<Box<str>>,
+    pub all_roles: Vec<Box<str>>,
+    pub permissions: Vec<Box<str>>,
+    pub scopes: Vec<Box<str>>,
+    pub claims: Vec<ClaimTest>,
+    /// Lower case.
+    pub email_domains: Vec<Box<str>>,
+    pub networks: Vec<IpNet>,
+}
+
+/// One claim and what it must be or hold.
+#[derive(Debug, Clone)]
+pub enum ClaimTest {
+    /// The claim is one of these values, by JSON type.
+    Equals(ClaimPath, Vec<Value>),
+    /// The claim is an array, or names separated by spaces, that holds one of these.
+    Contains(ClaimPath, Vec<Value>),
+}
+
+/// The first part that did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmet {
+    Network,
+    Role,
+    Permission,
+    Scope,
+    Claim,
+    EmailDomain,
+}
+
+impl Requirement {
+    /// Whether nobody needs to be known for it.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self, Self::Public | Self::Nobody) || matches!(self, Self::Needs(needs) if needs.anonymous)
+    }
+
+    pub(super) fn top_level(&self) -> Vec<&str> {
+        let Self::Needs(needs) = self else { return Vec::new() };
+        needs.claims.iter().flat_map(|test| match test {
+            ClaimTest::Equals(path, _) | ClaimTest::Contains(path, _) => path.top_level(),
+        }).collect()
+    }
+}
+
+impl Needs {
+    /// Checked before anybody is asked to sign in: signing in would not help.
+    pub fn network_allows(&self, client: IpAddr) -> bool {
+        self.networks.is_empty() || in_networks(&self.networks, client)
+    }
+
+    /// Whether this identity meets everything else.
+    ///
+    /// # Errors
+    /// [`Unmet`]: the first part that does not hold.
+    pub fn met_by(&self, identity: &Identity) -> Result<(), Unmet> {
+        let has = |list: &[Box<str>], wanted: &str| list.iter().any(|own| **own == *wanted);
+        let unless = |met: bool, unmet: Unmet| if met { Ok(()) } else { Err(unmet) };
+        unless(self.any_role.is_empty() || self.any_role.iter().any(|role| has(identity.roles(), role)), Unmet::Role)?;
+        unless(self.all_roles.iter().all(|role| has(identity.roles(), role)), Unmet::Role)?;
+        unless(self.permissions.iter().all(|name| has(identity.permissions(), name)), Unmet::Permission)?;
+        unless(self.scopes.iter().all(|name| has(identity.scopes(), name)), Unmet::Scope)?;
+        unless(self.claims.iter().all(|test| test.holds(identity)), Unmet::Claim)?;
+        unless(self.email_domains.is_empty() || self.email_allows(identity), Unmet::EmailDomain)
+    }
+
+    /// An address that the provider verified, with exactly one `@`, and the domain exactly as listed.
+    fn email_allows(&self, identity: &Identity) -> bool {
+        let Some(email) = identity.email().filter(|_| identity.email_is_verified()) else { return false };
+        let mut parts = email.split('@');
+        let (Some(local), Some(domain), None) = (parts.next(), parts.next(), parts.next()) else { return false };
+        let plain = !local.is_empty() && email.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"');
+        plain && self.email_domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain))
+    }
+}
+
+impl ClaimTest {
+    fn holds(&self, identity: &Identity) -> bool {
+        match self {
+            Self::Equals(path, values) => path.one(identity.claims()).is_some_and(|claim| values.contains(claim)),
+            Self::Contains(path, values) => {
+                let mut held = false;
+                path.each(identity.claims(), &mut |claim| held |= crate::identity::contains_any(claim, values));
+                held
+            }
+        }
+    }
+}
+
+/// `::ffff:10.0.0.1` is 10.0.0.1.
+pub(crate) fn in_networks(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}

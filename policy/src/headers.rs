@@ -1,0 +1,159 @@
+//! What the app is told, and which header names are ours alone.
+//!
+//! Strip before setting: a value we do not set must not come from the client. A name in another spelling is the same
+//! name to CGI, WSGI and PHP (`X_Auth_User`, `X.Auth.User`), so every name that is not made of letters, digits and
+//! hyphens is dropped; what is left has one spelling, and that one is compared.
+
+mod template;
+mod value;
+
+pub use template::{Template, TemplateFault};
+pub use value::{encode_list, encode_text};
+
+use std::collections::HashSet;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::identity::Identity;
+
+/// Most bytes of identity headers, names and values together, that a request may gain.
+pub const BUDGET: usize = 8 * 1024;
+
+/// Names that no client may set, whatever the configuration says: forwarding, identity, and method or path overrides.
+const OWNED: &[&str] = &[
+    "forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "fastly-client-ip", "x-host",
+    "x-scheme", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override", "x-request-id", "x-envoy-original-path",
+    "x-accel-redirect", "x-sendfile", "x-url-scheme", "x-proxyuser-ip", "x-appengine-user-ip", "front-end-https", "proxy", "x-user", "x-roles",
+];
+
+/// Beginnings of such names.
+const OWNED_PREFIXES: &[&str] = &["x-forwarded-", "x-original-", "x-auth-", "x-authenticated-", "remote-", "x-remote-", "x-doorward-"];
+
+/// The names that the edge removes from every request before it sets its own.
+#[derive(Debug, Clone, Default)]
+pub struct OwnedNames {
+    exact: HashSet<Box<str>>,
+}
+
+impl OwnedNames {
+    /// The built-in names and those of every mapped header of every route: an app never sees another app's header
+    /// name set by a client either.
+    pub fn new<'n>(mapped: impl IntoIterator<Item = &'n HeaderName>) -> Self {
+        let built_in = OWNED.iter().map(|name| Box::from(*name));
+        Self { exact: built_in.chain(mapped.into_iter().map(|name| name.as_str().into())).collect() }
+    }
+
+    /// Whether a client's field of this name must go. `name` is lower case, as [`HeaderName`] always is.
+    pub fn owns(&self, name: &str) -> bool {
+        self.exact.contains(name) || OWNED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// Whether `name` would be taken for an owned one by a server that folds punctuation.
+    pub fn owns_folded(&self, name: &str) -> bool {
+        let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        self.owns(&folded) || folded.strip_prefix("http-").is_some_and(|rest| self.owns(rest))
+    }
+
+    /// Whether a client's field reaches the app: it is spelled plainly (or kept by name) and is not ours.
+    pub fn passes(&self, name: &HeaderName, keep: &[HeaderName]) -> bool {
+        let plain = name.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if plain { !self.owns(name.as_str()) } else { keep.contains(name) }
+    }
+}
+
+/// Header names and what they carry, for one route.
+#[derive(Debug, Clone, Default)]
+pub struct HeaderMapping {
+    entries: Vec<(HeaderName, Template)>,
+}
+
+/// The identity does not fit into [`BUDGET`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("identity headers would exceed {BUDGET} bytes")]
+pub struct OverBudget;
+
+impl HeaderMapping {
+    pub fn new(entries: Vec<(HeaderName, Template)>) -> Self {
+        Self { entries }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.entries.iter().map(|(name, _)| name)
+    }
+
+    /// The top-level claims a session must keep for these headers.
+    pub fn top_level(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().flat_map(|(_, template)| template.top_level())
+    }
+
+    /// What this identity sets. A header whose every claim is absent is not set: after the strip it is simply not there.
+    ///
+    /// # Errors
+    /// [`OverBudget`]: some of the headers without the others would be a different identity, so none are sent.
+    pub fn edits(&self, identity: &Identity) -> Result<HeaderEdits, OverBudget> {
+        let mut set = Vec::with_capacity(self.entries.len());
+        let mut size = 0;
+        for (name, template) in &self.entries {
+            let Some(value) = template.fill(identity) else { continue };
+            size += name.as_str().len() + value.len();
+            if size > BUDGET {
+                return Err(OverBudget);
+            }
+            // The encoding leaves visible ASCII and inner spaces only, so this cannot fail; if it did, the header is not sent.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                set.push((name.clone(), value));
+            }
+        }
+        Ok(HeaderEdits { set })
+    }
+}
+
+/// The headers to set on the way to the app, each exactly once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    set: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl HeaderEdits {
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.set.iter().map(|(name, value)| (name, value))
+    }
+}
+
+/// The names of `headers` that must not reach the app.
+pub fn forged<'h>(headers: &'h HeaderMap, owned: &'h OwnedNames, keep: &'h [HeaderName]) -> impl Iterator<Item = &'h HeaderName> {
+    headers.keys().filter(move |name| !owned.passes(name, keep))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hdr_01_every_spelling_of_an_owned_name_goes() {
+        let mapped = HeaderName::from_static("x-tenant");
+        let owned = OwnedNames::new([&mapped]);
+        for name in [
+            "x-auth-user", "X-AUTH-USER", "X_Auth_User", "X-Auth_User", "X.Auth.User", "X-Auth~User", "X!Auth#User", "X*Auth+User", "HTTP_X_AUTH_USER",
+            "x-tenant", "X_Tenant", "X.TENANT", "x-forwarded-for", "X_Forwarded_Proto", "X-Forwarded-Prefix", "Forwarded", "X-Real-IP", "X-Original-URL",
+            "X-Rewrite-URL", "Remote-User", "REMOTE_USER", "X-HTTP-Method-Override", "x-doorward-anything", "X-Request-Id",
+        ] {
+            let parsed = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            assert!(!owned.passes(&parsed, &[]), "{name}");
+        }
+        for name in ["accept", "x-tenant-hint", "user-agent", "x-custom-9", "authorization-x"] {
+            assert!(owned.passes(&HeaderName::from_static(name), &[]), "{name}");
+        }
+    }
+
+    #[test]
+    fn hdr_02_odd_names_pass_only_when_kept_by_name() {
+        let owned = OwnedNames::new([]);
+        let odd = HeaderName::from_static("x_device_id");
+        assert!(!owned.passes(&odd, &[]));
+        assert!(owned.passes(&odd, std::slice::from_ref(&odd)));
+        assert!(!owned.owns_folded("x_device_id"));
+        assert!(owned.owns_folded("X_Auth_User"));
+        assert!(owned.owns_folded("HTTP_X_FORWARDED_FOR"));
+    }
+}

@@ -1,0 +1,130 @@
+//! Who it is: claims that were proven, read into the names that rules and headers use.
+
+mod mapping;
+
+pub use mapping::{Condition, ConditionFault, IdentityMapping, Operator, Pattern, RoleRule};
+pub(crate) use mapping::contains_any;
+
+use serde_json::{Map, Value};
+
+use crate::session::Session;
+use crate::token::VerifiedToken;
+
+/// What stands behind an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// A session cookie of ours.
+    Session,
+    /// A bearer token, verified just now or not long ago.
+    Bearer,
+}
+
+/// A proven identity. There is no constructor from plain claims: only a [`VerifiedToken`] or a [`Session`] makes one.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    proof: Proof,
+    provider: Box<str>,
+    claims: Map<String, Value>,
+    user: Option<Box<str>>,
+    email: Option<Box<str>>,
+    name: Option<Box<str>>,
+    roles: Vec<Box<str>>,
+    permissions: Vec<Box<str>>,
+    scopes: Vec<Box<str>>,
+}
+
+impl Identity {
+    /// The caller behind a verified access token of `provider`.
+    pub fn from_token(provider: &str, token: VerifiedToken, mapping: &IdentityMapping) -> Self {
+        Self::read(Proof::Bearer, provider, token.into_claims(), mapping)
+    }
+
+    /// The user of a live session.
+    pub fn from_session(session: Session, mapping: &IdentityMapping) -> Self {
+        let provider = session.provider.clone();
+        Self::read(Proof::Session, &provider, session.claims, mapping)
+    }
+
+    fn read(proof: Proof, provider: &str, claims: Map<String, Value>, mapping: &IdentityMapping) -> Self {
+        let text = |path: &crate::claim_path::ClaimPath| match path.one(&claims) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text.as_str().into()),
+            Some(Value::Number(number)) => Some(number.to_string().into()),
+            _ => None,
+        };
+        let mut permissions = Vec::new();
+        if let Some(Value::Array(items)) = claims.get("permissions") {
+            items.iter().filter_map(Value::as_str).for_each(|item| add(&mut permissions, item));
+        }
+        let mut scopes = Vec::new();
+        // RFC 6749 §3.3: names separated by single spaces.
+        if let Some(Value::String(names)) = claims.get("scope") {
+            names.split(' ').for_each(|name| add(&mut scopes, name));
+        }
+        Self {
+            proof,
+            provider: provider.into(),
+            user: text(&mapping.user),
+            email: text(&mapping.email),
+            name: text(&mapping.name),
+            roles: mapping.roles_of(&claims),
+            permissions,
+            scopes,
+            claims,
+        }
+    }
+
+    pub fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// The provider's name in the configuration.
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    pub fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Value::as_str)
+    }
+
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    /// The provider says that the address is this person's. Absent is no.
+    pub fn email_is_verified(&self) -> bool {
+        self.claims.get("email_verified") == Some(&Value::Bool(true))
+    }
+
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    pub fn roles(&self) -> &[Box<str>] {
+        &self.roles
+    }
+
+    /// Auth0's `permissions` claim.
+    pub fn permissions(&self) -> &[Box<str>] {
+        &self.permissions
+    }
+
+    /// RFC 8693 §4.2 `scope`.
+    pub fn scopes(&self) -> &[Box<str>] {
+        &self.scopes
+    }
+
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+}
+
+/// Keeps the order of first appearance; an empty name is no name (an empty role must never match an empty rule).
+fn add(list: &mut Vec<Box<str>>, name: &str) {
+    if !name.is_empty() && !list.iter().any(|known| **known == *name) {
+        list.push(name.into());
+    }
+}

@@ -1,0 +1,182 @@
+//! A host name in its one canonical form, and the patterns that routes are found by.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A lower-case DNS name without trailing dot, or an IP address; the port is checked and kept apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Host {
+    name: Box<str>,
+    port: Option<u16>,
+}
+
+/// Why an authority is not a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HostFault {
+    #[error("host is missing")]
+    Missing,
+    #[error("host is not a name, an address or a bracketed IPv6 address with an optional port")]
+    Grammar,
+}
+
+impl Host {
+    /// Reads `name[:port]` (RFC 9110 §7.2, RFC 3986 §3.2.2, letters, digits and hyphens only).
+    ///
+    /// # Errors
+    /// [`HostFault`]; user information, empty labels, escapes and ports outside 1–65535 are all refused.
+    pub fn parse(authority: &[u8]) -> Result<Self, HostFault> {
+        if authority.is_empty() {
+            return Err(HostFault::Missing);
+        }
+        let text = std::str::from_utf8(authority).map_err(|_| HostFault::Grammar)?;
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, rest) = rest.split_once(']').ok_or(HostFault::Grammar)?;
+            let address: Ipv6Addr = address.parse().map_err(|_| HostFault::Grammar)?;
+            let port = match rest {
+                "" => None,
+                _ => Some(port(rest.strip_prefix(':').ok_or(HostFault::Grammar)?)?),
+            };
+            return Ok(Self { name: format!("[{address}]").into(), port });
+        }
+        let (name, port) = match text.split_once(':') {
+            Some((name, digits)) => (name, Some(port(digits)?)),
+            None => (text, None),
+        };
+        // RFC 3986 §3.2.2: a final dot marks the root; it names the same host.
+        let name = name.strip_suffix('.').unwrap_or(name);
+        Ok(Self { name: dns_name(name)?, port })
+    }
+
+    /// Lower case, no port, no trailing dot.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The port that was written, if one was.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+fn port(digits: &str) -> Result<u16, HostFault> {
+    if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(HostFault::Grammar);
+    }
+    match digits.parse() {
+        Ok(0) | Err(_) => Err(HostFault::Grammar),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// RFC 1035 §2.3.4 lengths, RFC 1123 §2.1 letters. An `xn--` label is taken as the letters it is written in: we never
+/// decode one, so no two spellings can meet.
+fn dns_name(name: &str) -> Result<Box<str>, HostFault> {
+    if name.is_empty() || name.len() > 253 {
+        return Err(HostFault::Grammar);
+    }
+    for label in name.split('.') {
+        let fits = (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-');
+        if !fits {
+            return Err(HostFault::Grammar);
+        }
+    }
+    // A last label of digits alone means an IPv4 address, and then only in its one common form.
+    if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) && name.parse::<Ipv4Addr>().is_err() {
+        return Err(HostFault::Grammar);
+    }
+    Ok(name.to_ascii_lowercase().into())
+}
+
+/// What a route answers to: one host, or every name below a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    Exact(Box<str>),
+    /// `*.example.com` holds `example.com`; one or more labels stand before it.
+    Below(Box<str>),
+}
+
+impl HostPattern {
+    /// Reads `app.example.com` or `*.example.com`, without a port.
+    ///
+    /// # Errors
+    /// [`HostFault`] as for a host; a `*` anywhere but as the whole first label is refused.
+    pub fn parse(text: &str) -> Result<Self, HostFault> {
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let host = Host::parse(name.as_bytes())?;
+        if host.port.is_some() {
+            return Err(HostFault::Grammar);
+        }
+        Ok(if below { Self::Below(host.name) } else { Self::Exact(host.name) })
+    }
+
+    /// `name` is canonical, as from [`Host::name`]. Only whole labels count: `badexample.com` is not below `example.com`.
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(own) => **own == *name,
+            Self::Below(domain) => name
+                .strip_suffix(&**domain)
+                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(domain) => write!(f, "*.{domain}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authy_01_what_is_not_a_host_is_refused() {
+        let long_label = format!("{}.example", "a".repeat(64));
+        let long_name = format!("{}example", "abcdefgh.".repeat(30));
+        for bad in [
+            "", ".", "a b", "a/b", "u@a", "a:", "a:0", "a:99999", "a:+1", "a:1:2", "a..b", ".a", "[::1", "[::1]x", "[zz]", "a%61",
+            "-a.example", "a-.example", "a_b.example", "1.2.3", "0x7f.1", "2130706433", "1.2.3.256", "a\u{0}", "\u{430}pp.example", "a;proto=https",
+            &long_label, &long_name,
+        ] {
+            assert!(Host::parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn authy_03_spellings_of_one_host_are_one() {
+        for spelling in ["app.example.com", "APP.Example.COM", "app.example.com.", "app.example.com:443", "App.example.com.:8443"] {
+            assert_eq!(Host::parse(spelling.as_bytes()).unwrap().name(), "app.example.com", "{spelling}");
+        }
+        assert_eq!(Host::parse(b"[::0:1]:443").unwrap().name(), "[::1]");
+        assert_eq!(Host::parse(b"127.0.0.1:80").unwrap().port(), Some(80));
+    }
+
+    #[test]
+    fn authy_05_punycode_is_never_decoded() {
+        assert_eq!(Host::parse(b"xn--app-.example").map(|h| h.name().to_owned()), Err(HostFault::Grammar));
+        assert_eq!(Host::parse(b"xn--e1afmkfd.example").unwrap().name(), "xn--e1afmkfd.example");
+    }
+
+    #[test]
+    fn adv_o2p_03_a_wildcard_needs_a_dot_before_the_domain() {
+        let pattern = HostPattern::parse("*.bar.example").unwrap();
+        assert!(pattern.matches("a.bar.example"));
+        assert!(pattern.matches("b.a.bar.example"));
+        for other in ["bar.example", "badbar.example", ".bar.example", "a.bar.example.evil.example"] {
+            assert!(!pattern.matches(other), "{other}");
+        }
+        for bad in ["*", "*.", "a.*.example", "*a.example", "*.*.example", "a.example:80"] {
+            assert!(HostPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

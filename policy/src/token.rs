@@ -1,0 +1,178 @@
+//! A token, from bytes that nobody has checked to claims that somebody signed.
+//!
+//! The order is: size, structure, header (algorithm and type against what *we* allow), key, signature, claims. Nothing
+//! a token says is acted on before its signature holds, except `alg`, `typ` and `kid`, which choose among what we have.
+
+mod claims;
+mod header;
+mod json;
+mod keys;
+
+pub use claims::{AccessTokenProfile, IdTokenExpectation, access_token_hash_matches};
+pub use keys::{Algorithm, KeySet, KeySetFault};
+
+use serde_json::{Map, Value};
+
+use crate::credential::{RawToken, TOKEN_LIMIT};
+use crate::time::Timestamp;
+use header::Header;
+
+/// Tokens that sit on this side of a check are told apart by their header's `typ` (RFC 8725 §3.11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenType {
+    /// `at+jwt` (RFC 9068 §2.1).
+    AtJwt,
+    /// `JWT` or absent.
+    Jwt,
+    /// Either: Auth0 issues both, depending on the API's token dialect.
+    Either,
+}
+
+/// A token whose structure and header were read; its claims are out of reach until it is verified.
+#[derive(Debug)]
+pub struct UnverifiedToken<'t> {
+    signed: &'t [u8],
+    payload: &'t str,
+    signature: Vec<u8>,
+    header: Header,
+}
+
+/// Claims whose signature, issuer, audience, type and times were checked. Only made by verifying.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VerifiedToken {
+    claims: Map<String, Value>,
+    expires: Timestamp,
+}
+
+/// Why a token is not believed. A closed list: each is one metric label and never a word to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenFault {
+    TooLong,
+    /// Not three base64url segments of JSON objects without doubled members (RFC 7515 §4, RFC 7519 §7.2).
+    Malformed,
+    Algorithm,
+    Type,
+    /// A critical extension (RFC 7515 §4.1.11) that we do not know, as we know none.
+    Critical,
+    UnknownKey,
+    Signature,
+    /// A claim of the wrong JSON type.
+    ClaimType,
+    MissingClaim,
+    Issuer,
+    Audience,
+    AuthorizedParty,
+    Expired,
+    NotYetValid,
+    /// `iat` is too far away for a token that was issued just now.
+    NotFresh,
+    Nonce,
+    AccessTokenHash,
+    Organization,
+    Subject,
+}
+
+impl TokenFault {
+    /// What logs and metrics call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TooLong => "token_too_long",
+            Self::Malformed => "token_malformed",
+            Self::Algorithm => "token_algorithm",
+            Self::Type => "token_type",
+            Self::Critical => "token_critical",
+            Self::UnknownKey => "token_unknown_key",
+            Self::Signature => "token_signature",
+            Self::ClaimType => "token_claim_type",
+            Self::MissingClaim => "token_missing_claim",
+            Self::Issuer => "token_issuer",
+            Self::Audience => "token_audience",
+            Self::AuthorizedParty => "token_authorized_party",
+            Self::Expired => "token_expired",
+            Self::NotYetValid => "token_not_yet_valid",
+            Self::NotFresh => "token_not_fresh",
+            Self::Nonce => "token_nonce",
+            Self::AccessTokenHash => "token_access_token_hash",
+            Self::Organization => "token_organization",
+            Self::Subject => "token_subject",
+        }
+    }
+}
+
+impl<'t> UnverifiedToken<'t> {
+    /// Reads structure and header, against the algorithms and type that we allow.
+    ///
+    /// # Errors
+    /// [`TokenFault`] before any cryptography was done.
+    pub fn parse(raw: RawToken<'t>, algorithms: &[Algorithm], token_type: TokenType) -> Result<Self, TokenFault> {
+        let text = raw.expose();
+        if text.len() > TOKEN_LIMIT {
+            return Err(TokenFault::TooLong);
+        }
+        // RFC 7515 §7.1: the compact serialisation, with exactly two dots; five segments would be a JWE.
+        let mut segments = text.split('.');
+        let (Some(header), Some(payload), Some(signature), None) = (segments.next(), segments.next(), segments.next(), segments.next()) else {
+            return Err(TokenFault::Malformed);
+        };
+        let header = Header::parse(header, algorithms, token_type)?;
+        let signature = json::base64url(signature)?;
+        let signed = &text.as_bytes()[..text.rfind('.').ok_or(TokenFault::Malformed)?];
+        Ok(Self { signed, payload, signature, header })
+    }
+
+    /// The `kid` it names: chooses among keys we have, never fetches one.
+    pub fn key_id(&self) -> Option<&str> {
+        self.header.key_id.as_deref()
+    }
+
+    fn verified_claims(&self, keys: &KeySet) -> Result<Map<String, Value>, TokenFault> {
+        keys.verify(self.key_id(), self.header.algorithm, self.signed, &self.signature)?;
+        json::object(&json::base64url(self.payload)?)
+    }
+
+    /// Verifies an access token presented as a bearer (RFC 9068 §4, RFC 8725 §3).
+    ///
+    /// # Errors
+    /// [`TokenFault`]; [`TokenFault::UnknownKey`] may become another answer once the keys were fetched anew.
+    pub fn verify_access_token(&self, keys: &KeySet, profile: &AccessTokenProfile, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
+        let claims = self.verified_claims(keys)?;
+        let expires = profile.check(&claims, self.header.is_at_jwt, now)?;
+        Ok(VerifiedToken { claims, expires })
+    }
+
+    /// Verifies an ID token that answered our own request (OIDC Core §3.1.3.7).
+    ///
+    /// # Errors
+    /// As above.
+    pub fn verify_id_token(&self, keys: &KeySet, expected: &IdTokenExpectation<'_>, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
+        let claims = self.verified_claims(keys)?;
+        let expires = expected.check(&claims, self.header.algorithm, now)?;
+        Ok(VerifiedToken { claims, expires })
+    }
+}
+
+impl VerifiedToken {
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// When `exp` is reached, leeway not included.
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    pub(crate) fn into_claims(self) -> Map<String, Value> {
+        self.claims
+    }
+}
+
+/// Reads a JSON object of a provider's answer as strictly as a token's claims: no doubled members.
+///
+/// # Errors
+/// [`TokenFault::Malformed`].
+pub fn strict_object(bytes: &[u8]) -> Result<Map<String, Value>, TokenFault> {
+    json::object(bytes)
+}
+
+#[cfg(test)]
+mod tests;

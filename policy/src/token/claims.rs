@@ -1,0 +1,176 @@
+//! What the claims of a signed token must say.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
+
+use super::{Algorithm, TokenFault};
+use crate::time::Timestamp;
+
+/// Clocks differ; this much is forgiven (RFC 7519 §4.1.4: "no more than a few minutes").
+const LEEWAY: Duration = Duration::from_secs(30);
+/// An ID token answers a request of a moment ago.
+const FRESH: Duration = Duration::from_secs(600);
+/// 9999-12-31: no honest token ends later.
+const LAST: f64 = 253_402_300_799.0;
+/// OIDC Core §2: a subject has at most 255 ASCII characters.
+const SUBJECT_LIMIT: usize = 255;
+
+/// Claims that must be texts when they are there at all.
+const TEXTS: &[&str] = &["iss", "sub", "jti", "azp", "client_id", "scope", "sid", "nonce", "acr", "at_hash", "org_id"];
+/// Claims that must be numbers when they are there at all.
+const TIMES: &[&str] = &["exp", "nbf", "iat", "auth_time"];
+
+/// What an access token must be for us.
+#[derive(Debug, Clone)]
+pub struct AccessTokenProfile {
+    /// Compared byte for byte; Auth0's ends in `/`.
+    pub issuer: Box<str>,
+    pub audience: Box<str>,
+    /// When sign-in is bound to an organization, so are tokens.
+    pub organization: Option<Box<str>>,
+}
+
+impl AccessTokenProfile {
+    pub(super) fn check(&self, claims: &Map<String, Value>, is_at_jwt: bool, now: Timestamp) -> Result<Timestamp, TokenFault> {
+        check_types(claims)?;
+        check_issuer(claims, &self.issuer)?;
+        check_subject(claims)?;
+        // RFC 8725 §3.9: meant for us.
+        if !audience(claims)?.contains(&&*self.audience) {
+            return Err(TokenFault::Audience);
+        }
+        check_organization(claims, self.organization.as_deref())?;
+        // RFC 9068 §2.2: its own type requires these.
+        if is_at_jwt && !["iat", "jti", "client_id"].iter().all(|name| claims.contains_key(*name)) {
+            return Err(TokenFault::MissingClaim);
+        }
+        check_times(claims, now)
+    }
+}
+
+/// What an ID token must be to answer our request (OIDC Core §3.1.3.7).
+#[derive(Debug, Clone)]
+pub struct IdTokenExpectation<'e> {
+    pub issuer: &'e str,
+    pub client_id: &'e str,
+    pub nonce: &'e str,
+    /// The access token it came with, for `at_hash`.
+    pub access_token: Option<&'e str>,
+    pub organization: Option<&'e str>,
+}
+
+impl IdTokenExpectation<'_> {
+    pub(super) fn check(&self, claims: &Map<String, Value>, algorithm: Algorithm, now: Timestamp) -> Result<Timestamp, TokenFault> {
+        check_types(claims)?;
+        // (2) the issuer, exactly.
+        check_issuer(claims, self.issuer)?;
+        check_subject(claims)?;
+        // (3) our client id, and no other audience that we would have to trust.
+        if audience(claims)? != [self.client_id] {
+            return Err(TokenFault::Audience);
+        }
+        // (4), (5)
+        if claims.get("azp").is_some_and(|party| party != self.client_id) {
+            return Err(TokenFault::AuthorizedParty);
+        }
+        // (9) not expired; (10) issued just now.
+        let expires = check_times(claims, now)?;
+        let issued = time(claims, "iat")?.ok_or(TokenFault::MissingClaim)?;
+        if issued.plus(FRESH) < now {
+            return Err(TokenFault::NotFresh);
+        }
+        // (11) the answer to this very request.
+        let nonce = claims.get("nonce").and_then(Value::as_str).ok_or(TokenFault::Nonce)?;
+        if !bool::from(nonce.as_bytes().ct_eq(self.nonce.as_bytes())) {
+            return Err(TokenFault::Nonce);
+        }
+        // §3.1.3.8: the access token that came with it.
+        if let (Some(hash), Some(token)) = (claims.get("at_hash").and_then(Value::as_str), self.access_token)
+            && !access_token_hash_matches(algorithm, token, hash)
+        {
+            return Err(TokenFault::AccessTokenHash);
+        }
+        check_organization(claims, self.organization)?;
+        Ok(expires)
+    }
+}
+
+/// OIDC Core §3.1.3.6: the left half of the token's hash.
+pub fn access_token_hash_matches(algorithm: Algorithm, access_token: &str, at_hash: &str) -> bool {
+    let digest = aws_lc_rs::digest::digest(algorithm.digest(), access_token.as_bytes());
+    let half = &digest.as_ref()[..digest.as_ref().len() / 2];
+    URL_SAFE_NO_PAD.encode(half).as_bytes().ct_eq(at_hash.as_bytes()).into()
+}
+
+/// A claim of the wrong type is a token we do not understand, even where the claim is optional (CVE-2026-25537).
+fn check_types(claims: &Map<String, Value>) -> Result<(), TokenFault> {
+    let texts = TEXTS.iter().filter_map(|name| claims.get(*name)).all(Value::is_string);
+    let times = TIMES.iter().filter_map(|name| claims.get(*name)).all(Value::is_number);
+    if texts && times { Ok(()) } else { Err(TokenFault::ClaimType) }
+}
+
+fn check_issuer(claims: &Map<String, Value>, expected: &str) -> Result<(), TokenFault> {
+    match claims.get("iss").and_then(Value::as_str) {
+        Some(issuer) if issuer == expected => Ok(()),
+        Some(_) => Err(TokenFault::Issuer),
+        None => Err(TokenFault::MissingClaim),
+    }
+}
+
+fn check_subject(claims: &Map<String, Value>) -> Result<(), TokenFault> {
+    match claims.get("sub").and_then(Value::as_str) {
+        Some(subject) if (1..=SUBJECT_LIMIT).contains(&subject.len()) => Ok(()),
+        Some(_) => Err(TokenFault::Subject),
+        None => Err(TokenFault::MissingClaim),
+    }
+}
+
+/// RFC 7519 §4.1.3: one text, or an array of nothing but texts.
+fn audience(claims: &Map<String, Value>) -> Result<Vec<&str>, TokenFault> {
+    match claims.get("aud") {
+        Some(Value::String(one)) => Ok(vec![one]),
+        Some(Value::Array(several)) => several.iter().map(|item| item.as_str().ok_or(TokenFault::ClaimType)).collect(),
+        Some(_) => Err(TokenFault::ClaimType),
+        None => Err(TokenFault::MissingClaim),
+    }
+}
+
+/// Auth0: `org_id` is exact.
+fn check_organization(claims: &Map<String, Value>, expected: Option<&str>) -> Result<(), TokenFault> {
+    match expected {
+        Some(organization) if claims.get("org_id").and_then(Value::as_str) != Some(organization) => Err(TokenFault::Organization),
+        _ => Ok(()),
+    }
+}
+
+fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, TokenFault> {
+    // RFC 7519 §4.1.4; a token without an end would be one for ever.
+    let expires = time(claims, "exp")?.ok_or(TokenFault::MissingClaim)?;
+    if expires.plus(LEEWAY) <= now {
+        return Err(TokenFault::Expired);
+    }
+    // RFC 7519 §4.1.5, §4.1.6
+    for name in ["nbf", "iat"] {
+        if time(claims, name)?.is_some_and(|start| start > now.plus(LEEWAY)) {
+            return Err(TokenFault::NotYetValid);
+        }
+    }
+    Ok(expires)
+}
+
+/// A `NumericDate` (RFC 7519 §2): a number, whole or not, between 1970 and 9999.
+fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, TokenFault> {
+    let Some(value) = claims.get(name) else { return Ok(None) };
+    let seconds = value.as_f64().ok_or(TokenFault::ClaimType)?;
+    if !(0.0..=LAST).contains(&seconds) {
+        return Err(TokenFault::ClaimType);
+    }
+    // In range, so nothing is cut off but the fraction.
+    #[allow(clippy::cast_possible_truncation)]
+    let seconds = seconds as i64;
+    Ok(Some(Timestamp(seconds)))
+}
