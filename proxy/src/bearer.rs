@@ -1,0 +1,107 @@
+//! A bearer token, from the header to an identity: the hot path of an API.
+//!
+//! Tokens verified before are kept, whole, with what they prove. The cache holds facts, never a decision: policy runs on
+//! every request. A fact counts until the token expires or the keys were fetched anew.
+
+use std::sync::Arc;
+
+use doorward_policy::access::CredentialFault;
+use doorward_policy::credential::RawToken;
+use doorward_policy::identity::{Identity, IdentityMapping};
+use doorward_policy::time::Timestamp;
+use doorward_policy::token::{AccessTokenProfile, Algorithm, TokenFault, TokenType, UnverifiedToken, VerifiedToken};
+use quick_cache::sync::Cache;
+use serde_json::{Map, Value};
+
+use crate::keys::{Budget, Current, KeyStore};
+use crate::metrics::Metrics;
+
+/// Tokens remembered for each provider.
+const REMEMBERED: usize = 10_000;
+
+/// Verifies the bearer tokens of one provider.
+#[derive(Debug)]
+pub struct BearerVerifier {
+    name: Box<str>,
+    profile: AccessTokenProfile,
+    algorithms: Vec<Algorithm>,
+    token_type: TokenType,
+    keys: Arc<KeyStore>,
+    /// Keyed by the whole token: equal is equal, whatever hashes say (ADV-TRA-06).
+    remembered: Cache<Box<str>, Fact>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Clone)]
+struct Fact {
+    identity: Arc<Identity>,
+    expires: Timestamp,
+    generation: u64,
+}
+
+impl BearerVerifier {
+    pub fn new(name: &str, profile: AccessTokenProfile, algorithms: Vec<Algorithm>, token_type: TokenType, keys: Arc<KeyStore>, metrics: Arc<Metrics>) -> Self {
+        Self { name: name.into(), profile, algorithms, token_type, keys, remembered: Cache::new(REMEMBERED), metrics }
+    }
+
+    /// Who presents `raw`. Waits for nothing when the keys are known; for one fetch when they are not.
+    ///
+    /// # Errors
+    /// [`CredentialFault`]: the token is not good, or cannot be judged now.
+    pub async fn identify(&self, raw: RawToken<'_>, mapping: &IdentityMapping, now: Timestamp) -> Result<Arc<Identity>, CredentialFault> {
+        let Some(current) = self.keys.ready(Budget::Bearer).await else {
+            // Not a verdict: but what could never be one of ours needs no keys to be refused.
+            self.parse(raw).map_err(|fault| self.refuse(fault))?;
+            return Err(CredentialFault::CannotVerify);
+        };
+        if let Some(fact) = self.remembered.get(raw.expose())
+            && fact.generation == current.generation
+            && fact.expires > now
+        {
+            self.metrics.token_cache_hits.inc();
+            return Ok(fact.identity);
+        }
+        self.metrics.token_cache_misses.inc();
+        let (verified, generation) = self.verified(raw, &current, Budget::Bearer, now).await.map_err(|fault| self.refuse(fault))?;
+        self.metrics.token_verifications.with_label_values(&[&*self.name, "ok"]).inc();
+        let expires = verified.expires();
+        let identity = Arc::new(Identity::from_token(&self.name, verified, mapping));
+        self.remembered.insert(raw.expose().into(), Fact { identity: identity.clone(), expires, generation });
+        Ok(identity)
+    }
+
+    /// The claims of an access token that came with a sign-in, on the sign-in's budget.
+    ///
+    /// # Errors
+    /// As for [`Self::identify`].
+    pub async fn claims(&self, raw: RawToken<'_>, now: Timestamp) -> Result<Map<String, Value>, CredentialFault> {
+        let current = self.keys.ready(Budget::SignIn).await.ok_or(CredentialFault::CannotVerify)?;
+        let (verified, _) = self.verified(raw, &current, Budget::SignIn, now).await.map_err(CredentialFault::Token)?;
+        Ok(verified.claims().clone())
+    }
+
+    async fn verified(&self, raw: RawToken<'_>, current: &Current, budget: Budget, now: Timestamp) -> Result<(VerifiedToken, u64), TokenFault> {
+        let token = self.parse(raw)?;
+        match self.verify(&token, current, now) {
+            // RFC 7517 §5: a key we do not know may have been published since.
+            Err(TokenFault::UnknownKey) => match self.keys.newer_than(current.generation, budget).await {
+                Some(newer) => self.verify(&token, &newer, now).map(|verified| (verified, newer.generation)),
+                None => Err(TokenFault::UnknownKey),
+            },
+            outcome => outcome.map(|verified| (verified, current.generation)),
+        }
+    }
+
+    fn parse<'t>(&self, raw: RawToken<'t>) -> Result<UnverifiedToken<'t>, TokenFault> {
+        UnverifiedToken::parse(raw, &self.algorithms, self.token_type)
+    }
+
+    fn verify(&self, token: &UnverifiedToken<'_>, current: &Current, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
+        token.verify_access_token(&current.keys, &self.profile, now)
+    }
+
+    fn refuse(&self, fault: TokenFault) -> CredentialFault {
+        self.metrics.token_verifications.with_label_values(&[&*self.name, fault.label()]).inc();
+        CredentialFault::Token(fault)
+    }
+}

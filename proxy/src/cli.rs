@@ -1,0 +1,204 @@
+//! The command line: `doorward serve`, `check` and `keygen`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Parser, Subcommand, ValueEnum};
+use doorward_config::{Loaded, Report};
+
+use crate::access_log::AccessLog;
+use crate::entropy;
+use crate::keys::Tempo;
+use crate::serve::{Doorward, StartFault};
+use crate::tls::TlsStore;
+
+/// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+const CONFIGURATION: u8 = 78;
+/// Something else went wrong.
+const NO: u8 = 1;
+
+/// An authentication edge: it signs people in, checks tokens, and tells the apps behind it who is asking.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the edge until it is told to stop (SIGTERM or Ctrl-C)
+    Serve(Config),
+    /// Say everything that is wrong with a configuration, and where
+    Check {
+        /// The file to check
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        config: Config,
+        /// How to print what was found
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Print a new session key: 32 random bytes in base64
+    Keygen,
+}
+
+#[derive(Debug, clap::Args)]
+struct Config {
+    /// The configuration file; without it `doorward.yaml` here, then `/etc/doorward/doorward.yaml`
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Config {
+    fn path(&self) -> PathBuf {
+        let here = Path::new("doorward.yaml");
+        self.config.clone().unwrap_or_else(|| if here.exists() { here.into() } else { "/etc/doorward/doorward.yaml".into() })
+    }
+}
+
+/// Runs the command that was given.
+pub fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Serve(config) => serve(&config.path()),
+        Command::Check { file, config, format } => check(&file.unwrap_or_else(|| config.path()), format),
+        Command::Keygen => keygen(),
+    }
+}
+
+/// Errors go to standard error, results to standard output.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+}
+
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+fn color() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none()
+}
+
+fn serve(path: &Path) -> ExitCode {
+    log_to_stderr();
+    let Loaded { settings, warnings } = match doorward_config::load(path) {
+        Ok(loaded) => loaded,
+        Err(report) => return refuse(&report),
+    };
+    if !warnings.problems().is_empty() {
+        say(&warnings.render(color()));
+    }
+    if settings.session.example_key {
+        say("error: session.keys holds the key of the published examples, so anybody could forge a session\n  help: make one of your own with `doorward keygen`");
+        return ExitCode::from(CONFIGURATION);
+    }
+    match Doorward::start(settings, Tempo::default(), AccessLog::new(std::io::stdout())) {
+        Ok(edge) => until_told_to_stop(edge),
+        Err(fault) => {
+            say(&format!("error: {fault}"));
+            ExitCode::from(if matches!(fault, StartFault::Listen(_)) { NO } else { CONFIGURATION })
+        }
+    }
+}
+
+fn until_told_to_stop(edge: Doorward) -> ExitCode {
+    for address in edge.addresses() {
+        tracing::info!("listening on https://{address}");
+    }
+    if let Some(address) = edge.admin_address() {
+        tracing::info!("metrics and health on http://{address}");
+    }
+    wait_for_signal();
+    tracing::info!("stopping: requests in flight may finish");
+    if edge.stop().clean {
+        ExitCode::SUCCESS
+    } else {
+        tracing::warn!("some connections had to be cut");
+        ExitCode::from(NO)
+    }
+}
+
+fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    runtime.block_on(async {
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup())) else { return };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                // Without this a closed terminal would end the edge.
+                _ = hangup.recv() => tracing::info!("SIGHUP: certificates are reloaded by themselves; other settings need a restart"),
+            }
+        }
+    });
+}
+
+fn check(path: &Path, format: Format) -> ExitCode {
+    let loaded = match doorward_config::load(path) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            if matches!(format, Format::Json) {
+                tell(&report.to_json().to_string());
+                return ExitCode::from(CONFIGURATION);
+            }
+            return refuse(&report);
+        }
+    };
+    let certificates = TlsStore::load(&loaded.settings.server.tls);
+    match (format, &certificates) {
+        (Format::Json, _) => tell(&loaded.warnings.to_json().to_string()),
+        (Format::Text, _) if !loaded.warnings.problems().is_empty() => say(&loaded.warnings.render(color())),
+        (Format::Text, _) => {}
+    }
+    if let Err(error) = certificates {
+        say(&format!("error: {error}"));
+        return ExitCode::from(CONFIGURATION);
+    }
+    if matches!(format, Format::Text) {
+        let policy = &loaded.settings.policy;
+        let rules: usize = policy.routes().iter().map(|route| route.rules.len()).sum();
+        tell(&format!("{}: fine ({} routes, {rules} rules, {} providers)", path.display(), policy.routes().len(), loaded.settings.providers.len()));
+        if loaded.settings.session.example_key {
+            say("note: it uses the session key of the published examples, with which `doorward serve` refuses to start");
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn refuse(report: &Report) -> ExitCode {
+    say(&report.render(color()));
+    ExitCode::from(CONFIGURATION)
+}
+
+fn keygen() -> ExitCode {
+    match entropy::random::<32>() {
+        Ok(key) => {
+            tell(&STANDARD.encode(key));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("error: {error}"));
+            ExitCode::from(NO)
+        }
+    }
+}
+
+/// Our own events, as lines on standard error; standard output belongs to the access log. Lines of libraries stay silent:
+/// some of them print raw requests.
+fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("DOORWARD_LOG").unwrap_or_else(|_| EnvFilter::new("doorward=info,doorward_proxy=info,doorward_config=info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).finish();
+    // Set by nobody before us; if it were, its lines would be as good.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

@@ -1,0 +1,388 @@
+//! pingora's phases, one short call each. The hot path of a proxied request is this file and `gate.rs`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use doorward_policy::access::{DenyReason, Permit};
+use doorward_policy::request::Target;
+use http::{HeaderValue, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::access_log::{Line, cut, now_millis};
+use crate::clock;
+use crate::forward::{self, Forward};
+use crate::gate::{Ask, Outcome};
+use crate::listen::connection_info;
+use crate::login;
+use crate::manner::Manner;
+use crate::metrics::Known;
+use crate::reply::Reply;
+use crate::respond;
+use crate::runtime::Runtime;
+use crate::state::{RequestState, WebSocketGauge};
+
+/// The proxy of one world.
+#[derive(Debug)]
+pub struct Edge {
+    runtime: Arc<Runtime>,
+}
+
+impl Edge {
+    pub fn new(runtime: Arc<Runtime>) -> Self {
+        Self { runtime }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = RequestState;
+
+    fn new_ctx(&self) -> RequestState {
+        RequestState::new(self.runtime.clone())
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, state: &mut RequestState) -> pingora::Result<()> {
+        let limits = &state.runtime.settings.server.limits;
+        // pingora's own default is to wait for the next request for ever.
+        session.set_keepalive(Some(limits.idle.as_secs().max(1)));
+        session.set_read_timeout(Some(limits.idle));
+        session.set_write_timeout(Some(limits.idle));
+        Ok(())
+    }
+
+    /// Reads the request once, decides once. `true`: it was answered here.
+    async fn request_filter(&self, session: &mut Session, state: &mut RequestState) -> pingora::Result<bool> {
+        let reply = match read(session, state) {
+            Err(reason) => {
+                state.outcome("deny", reason.label());
+                state.runtime.metrics.stopped(crate::metrics::NO_ROUTE, "deny", reason.label());
+                Some(respond::deny(&state.runtime.pages, plain_asker(state), reason))
+            }
+            Ok(target) => decide(session, state, target).await,
+        };
+        let reply = reply.or_else(|| prepare(session, state));
+        match reply {
+            Some(reply) => write(session, state, reply).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, state: &mut RequestState) -> pingora::Result<Box<HttpPeer>> {
+        // INVARIANT: no permit, no peer.
+        let Some(permit) = &state.permit else { return Error::e_explain(ErrorType::HTTPStatus(403), "no permit") };
+        let Some(mut peer) = state.runtime.upstreams[permit.route()].next() else { return Error::e_explain(ErrorType::HTTPStatus(503), "no server is well") };
+        // A quiet stream is not a slow answer.
+        if state.quiet {
+            peer.options.read_timeout = None;
+        }
+        state.upstream = Some(peer._address.to_string());
+        Ok(Box::new(peer))
+    }
+
+    async fn upstream_request_filter(&self, _session: &mut Session, upstream: &mut RequestHeader, state: &mut RequestState) -> pingora::Result<()> {
+        let (Some(permit), Some(target)) = (&state.permit, &state.target) else { return Error::e_explain(ErrorType::HTTPStatus(403), "no permit") };
+        let runtime = &state.runtime;
+        let authority = runtime.public_authority(target.host().name());
+        let forward = Forward {
+            target,
+            permit,
+            route: &runtime.settings.policy.routes()[permit.route()],
+            settings: &runtime.settings.routes[permit.route()],
+            owned: runtime.settings.policy.owned_names(),
+            client: state.client,
+            authority: &authority,
+            upstream_host: runtime.upstreams[permit.route()].own_host(),
+            request_id: &state.request_id,
+        };
+        forward::request(upstream, &forward)
+    }
+
+    async fn request_body_filter(&self, _session: &mut Session, body: &mut Option<Bytes>, end: bool, state: &mut RequestState) -> pingora::Result<()> {
+        state.body_seen += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        // A WebSocket's bytes are no body.
+        if state.websocket.is_none() && state.body_limit.is_some_and(|limit| state.body_seen > limit) {
+            return Error::e_explain(ErrorType::HTTPStatus(413), "body limit");
+        }
+        // pingora#935: an empty last chunk would end the upstream's body twice, and the second end would begin a request.
+        if end && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        Ok(())
+    }
+
+    async fn response_filter(&self, session: &mut Session, answer: &mut ResponseHeader, state: &mut RequestState) -> pingora::Result<()> {
+        // 100 and 103 come through here too; 101 is final for us.
+        if answer.status.is_informational() && answer.status != 101 {
+            return Ok(());
+        }
+        if answer.status == 101 {
+            // UPG-03: nobody switches protocols who was not asked to.
+            if state.manner != Manner::WebSocket {
+                return Error::e_explain(ErrorType::HTTPStatus(502), "unasked upgrade");
+            }
+            session.set_read_timeout(None);
+            session.set_write_timeout(None);
+            state.websocket = Some(WebSocketGauge::opened(&state.runtime));
+        }
+        forward::response(answer, state)
+    }
+
+    fn fail_to_connect(&self, _session: &mut Session, _peer: &HttpPeer, state: &mut RequestState, mut error: Box<Error>) -> Box<Error> {
+        // Nothing was sent yet: another server may be asked, whatever the method.
+        state.connect_attempts += 1;
+        error.set_retry(state.connect_attempts < 3);
+        count_upstream_error(state, "connect");
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, state: &mut RequestState) -> FailToProxy {
+        let status = failure_status(error);
+        state.error = Some(error_name(error));
+        if status > 0 && session.response_written().is_none() {
+            let face = match status {
+                413 => respond::face(DenyReason::BodyTooLarge),
+                status => respond::gateway(status),
+            };
+            if status == 413 {
+                state.outcome("deny", DenyReason::BodyTooLarge.label());
+            } else if *error.esource() == ErrorSource::Upstream && *error.etype() != ErrorType::ConnectRefused {
+                count_upstream_error(state, if status == 504 { "timeout" } else { "answer" });
+            }
+            let reply = respond::show(&state.runtime.pages, plain_asker(state), face, &[]);
+            session.set_keepalive(None);
+            // The client may be gone; there is nobody left to tell.
+            let _ = write(session, state, reply).await;
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, state: &mut RequestState) {
+        let runtime = &state.runtime;
+        let status = session.response_written().map_or(0, |answer| answer.status.as_u16());
+        let metrics = runtime.metrics.route(state.route);
+        let took = state.started.elapsed().as_secs_f64();
+        metrics.answered(status);
+        metrics.duration.observe(took);
+        let request = session.req_header();
+        let policy = &runtime.settings.policy;
+        let route = state.route.and_then(|index| policy.routes().get(index));
+        runtime.access_log.write(&Line {
+            time: now_millis(),
+            request_id: &state.request_id,
+            client: state.client,
+            method: cut(request.method.as_str()),
+            host: state.target.as_ref().map_or("", |target| target.host().name()),
+            path: state.target.as_ref().map_or("", |target| cut(target.path().as_str())),
+            protocol: if request.version == Version::HTTP_2 { "h2" } else { "http/1" },
+            status,
+            route: route.map(|route| &*route.name),
+            rule: route.zip(state.rule).map(|(route, rule)| &*route.rules[rule].name),
+            decision: state.decision,
+            reason: state.reason,
+            subject: state.identity.as_deref().and_then(|identity| identity.user()).map(cut),
+            upstream: state.upstream.as_deref(),
+            error: state.error.or_else(|| error.map(error_name)),
+            duration_ms: (took * 1e6).round() / 1e3,
+            sent: session.body_bytes_sent() as u64,
+        });
+    }
+
+    /// pingora's own lines hold raw bytes of requests and addresses of apps; ours say what there is to say.
+    fn suppress_error_log(&self, _session: &Session, _state: &RequestState, _error: &Error) -> bool {
+        true
+    }
+}
+
+/// Reads target, manner and client: the only time this request is parsed.
+fn read(session: &Session, state: &mut RequestState) -> Result<Target, DenyReason> {
+    let request = session.req_header();
+    let limits = &state.runtime.settings.server.limits;
+    state.manner = Manner::of(&request.method, &request.headers);
+    state.client = client_address(session, &state.runtime);
+    let size: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    // HTTP/2 crumbs count one by one (CVE-2026-47774).
+    if request.headers.len() > limits.header_fields || size > limits.header_bytes {
+        return Err(DenyReason::HeaderTooLarge);
+    }
+    // PG-07: exactly one authority; HTTP/2 has it in the target, HTTP/1 in `Host`.
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let authority = match (request.uri.authority(), hosts.next(), hosts.next()) {
+        (Some(authority), None, _) => authority.as_str().as_bytes(),
+        (Some(authority), Some(host), None) if authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => host.as_bytes(),
+        (None, Some(host), None) => host.as_bytes(),
+        _ => return Err(DenyReason::BadRequest),
+    };
+    let raw = match request.uri.path_and_query() {
+        // HTTP/2 was parsed by h2, whose path is the only one there is.
+        Some(path) if request.version == Version::HTTP_2 => path.as_str().as_bytes(),
+        _ => request.raw_path(),
+    };
+    // HDR-05: fields that decide something come once.
+    for name in [header::ORIGIN, header::CONTENT_TYPE, header::CONTENT_LENGTH] {
+        if request.headers.get_all(name).iter().count() > 1 {
+            return Err(DenyReason::BadRequest);
+        }
+    }
+    Target::parse(&request.method, authority, raw).map_err(DenyReason::from)
+}
+
+/// Own endpoints first, then the gate.
+async fn decide(session: &Session, state: &mut RequestState, target: Target) -> Option<Reply> {
+    let runtime = state.runtime.clone();
+    let target = state.target.insert(target);
+    let ask = Ask {
+        target,
+        headers: &session.req_header().headers,
+        client: state.client,
+        manner: state.manner,
+        request_id: &state.request_id,
+        now: clock::now(),
+    };
+    let known_host = runtime.settings.policy.knows_host(ask.target.host().name());
+    let path = ask.target.path().as_str();
+    if known_host && let Some(rest) = runtime.own_path(path) {
+        let served = login::serve(&runtime, &ask, rest).await;
+        state.decision = "own";
+        state.reason = served.reason;
+        return Some(served.reply);
+    }
+    if known_host && let Some(provider) = runtime.callback_alias(path) {
+        let served = login::serve_callback(&runtime, &ask, provider).await;
+        state.decision = "own";
+        state.reason = served.reason;
+        return Some(served.reply);
+    }
+    let asked = std::time::Instant::now();
+    let admission = runtime.admit(&ask).await;
+    runtime.count(&admission);
+    state.route = admission.route;
+    state.rule = admission.rule;
+    state.identity = admission.identity;
+    match admission.outcome {
+        Outcome::Forward { permit, known, renewal } => {
+            match known {
+                Known::Public => &runtime.metrics.overhead_public,
+                Known::Session => &runtime.metrics.overhead_session,
+                Known::Bearer => &runtime.metrics.overhead_bearer,
+            }
+            .observe(asked.elapsed().as_secs_f64());
+            state.decision = "allow";
+            state.reason = known.label();
+            state.renewal = renewal;
+            state.permit = Some(permit);
+            None
+        }
+        Outcome::Answer { decision, reason, reply } => {
+            state.decision = decision;
+            state.reason = reason;
+            Some(reply)
+        }
+    }
+}
+
+/// What else must hold before a permitted request goes on.
+fn prepare(session: &mut Session, state: &mut RequestState) -> Option<Reply> {
+    let route = state.permit.as_ref().map(Permit::route)?;
+    let request = session.req_header();
+    state.body_limit = state.runtime.settings.routes[route].body_limit;
+    let announced = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
+    if state.body_limit.zip(announced).is_some_and(|(limit, announced)| announced > limit) {
+        state.permit = None;
+        state.outcome("deny", DenyReason::BodyTooLarge.label());
+        return Some(respond::deny(&state.runtime.pages, plain_asker(state), DenyReason::BodyTooLarge));
+    }
+    let events = request.headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    state.quiet = events || state.manner == Manner::WebSocket;
+    None
+}
+
+/// The socket's other end; or, when that is a trusted proxy, the last address in `X-Forwarded-For` that is not one.
+fn client_address(session: &Session, runtime: &Runtime) -> IpAddr {
+    let Some(info) = connection_info(session) else { return IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    let peer = info.client.ip().to_canonical();
+    let trusted = |address: &IpAddr| runtime.settings.server.trusted_proxies.iter().any(|network| network.contains(address));
+    if !trusted(&peer) {
+        return peer;
+    }
+    let fields: Vec<&HeaderValue> = session.req_header().headers.get_all("x-forwarded-for").iter().collect();
+    let entries = fields.iter().rev().flat_map(|field| field.as_bytes().rsplit(|b| *b == b','));
+    let mut client = peer;
+    for entry in entries.take(32) {
+        let address = std::str::from_utf8(entry).ok().and_then(|text| text.trim().parse::<IpAddr>().ok());
+        // ADV-AK-02: what is no address belongs to no network.
+        let Some(address) = address else { return IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        client = address.to_canonical();
+        if !trusted(&client) {
+            break;
+        }
+    }
+    client
+}
+
+fn plain_asker(state: &RequestState) -> respond::Asker<'_> {
+    respond::Asker { manner: state.manner, request_id: &state.request_id, login_url: None, prefix: &state.runtime.settings.server.prefix }
+}
+
+/// Writes an answer of ours: these do not pass `response_filter`.
+async fn write(session: &mut Session, state: &RequestState, reply: Reply) -> pingora::Result<()> {
+    let mut answer = ResponseHeader::build(reply.status, Some(reply.fields.len() + 4))?;
+    for (name, value) in reply.fields {
+        answer.append_header(name, value)?;
+    }
+    // RFC 9110 §8.6: no length where there is no content to have one.
+    if reply.status != 204 {
+        answer.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
+    }
+    answer.insert_header("x-request-id", state.request_id.as_str())?;
+    if let Some(hsts) = &state.runtime.settings.server.hsts {
+        answer.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.as_str())?;
+    }
+    let bodyless = reply.body.is_empty() || session.req_header().method == http::Method::HEAD;
+    session.write_response_header(Box::new(answer), bodyless).await?;
+    if !bodyless {
+        session.write_response_body(Some(reply.body), true).await?;
+    }
+    Ok(())
+}
+
+/// 0: the client is gone.
+fn failure_status(error: &Error) -> u16 {
+    match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(status), _) => *status,
+        (ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout, ErrorSource::Upstream) => 504,
+        (_, ErrorSource::Upstream) => 502,
+        (ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::ReadTimedout | ErrorType::WriteTimedout, ErrorSource::Downstream) => 0,
+        (_, ErrorSource::Downstream) => 400,
+        (_, ErrorSource::Internal | ErrorSource::Unset) => 500,
+    }
+}
+
+/// From pingora's closed list, never its text: that may hold addresses and bytes of the request.
+fn error_name(error: &Error) -> &'static str {
+    match error.esource() {
+        ErrorSource::Upstream => match error.etype() {
+            ErrorType::ConnectTimedout => "upstream_connect_timeout",
+            ErrorType::ConnectRefused => "upstream_refused",
+            ErrorType::ReadTimedout => "upstream_read_timeout",
+            ErrorType::WriteTimedout => "upstream_write_timeout",
+            ErrorType::InvalidCert | ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout => "upstream_tls",
+            _ => "upstream",
+        },
+        ErrorSource::Downstream => "client",
+        ErrorSource::Internal | ErrorSource::Unset => match error.etype() {
+            ErrorType::HTTPStatus(503) => "no_server",
+            ErrorType::HTTPStatus(413) => "body_limit",
+            _ => "internal",
+        },
+    }
+}
+
+fn count_upstream_error(state: &RequestState, kind: &str) {
+    let route = state.route.map_or(crate::metrics::NO_ROUTE, |index| &*state.runtime.settings.policy.routes()[index].name);
+    state.runtime.metrics.upstream_errors.with_label_values(&[route, kind]).inc();
+}

@@ -1,0 +1,234 @@
+//! The gate: one question, one decision. Every way into Doorward asks it, and nothing else decides who may pass.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use doorward_policy::access::{Challenge, CredentialFault, Decision, DenyReason, Match, Permit, RequestContext, Standing};
+use doorward_policy::cookies;
+use doorward_policy::cors::{self, PreflightBy};
+use doorward_policy::credential::{Authorization, Credential};
+use doorward_policy::identity::{Identity, Proof};
+use doorward_policy::login::ReturnTo;
+use doorward_policy::request::Target;
+use doorward_policy::session::{COOKIE, Session, SessionFault};
+use doorward_policy::time::Timestamp;
+use http::{HeaderMap, header};
+
+use crate::login;
+use crate::manner::Manner;
+use crate::metrics::{Known, NO_ROUTE};
+use crate::reply::{Reply, cookie};
+use crate::respond::{self, Asker};
+use crate::runtime::Runtime;
+use crate::entropy;
+
+/// What is asked, read from a request once.
+#[derive(Debug)]
+pub struct Ask<'r> {
+    pub target: &'r Target,
+    pub headers: &'r HeaderMap,
+    /// The client's address, as far as we believe anybody about it.
+    pub client: IpAddr,
+    pub manner: Manner,
+    pub request_id: &'r str,
+    pub now: Timestamp,
+}
+
+/// The answer, and what log and metrics are to know of it.
+#[derive(Debug)]
+pub struct Admission {
+    /// Route and rule by index: what the target fell under.
+    pub route: Option<usize>,
+    pub rule: Option<usize>,
+    pub identity: Option<Arc<Identity>>,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub enum Outcome {
+    Forward {
+        permit: Permit,
+        known: Known,
+        /// A `Set-Cookie` value that moves the session's idle limit.
+        renewal: Option<String>,
+    },
+    Answer {
+        decision: &'static str,
+        reason: &'static str,
+        reply: Reply,
+    },
+}
+
+/// Who presented something good, and the session to renew if that is what it was.
+struct Presented {
+    identity: Arc<Identity>,
+    renewal: Option<String>,
+}
+
+impl Runtime {
+    /// Decides about one request. Total: whatever goes wrong on the way is a refusal.
+    pub async fn admit(&self, ask: &Ask<'_>) -> Admission {
+        let found = match self.find(ask) {
+            Ok(found) => found,
+            Err(answer) => return *answer,
+        };
+        let presented = self.identify(ask, &found).await;
+        let standing = match &presented {
+            Ok(None) => Standing::Anonymous,
+            Ok(Some(presented)) => Standing::Known(&presented.identity),
+            Err(fault) => Standing::Refused(*fault),
+        };
+        let context = RequestContext { target: ask.target, client: ask.client };
+        let decision = found.decide(&context, &standing);
+        let (identity, renewal) = presented.ok().flatten().map_or((None, None), |presented| (Some(presented.identity), presented.renewal));
+        let outcome = match decision {
+            Decision::Allow(permit) => {
+                let known = match identity.as_deref().filter(|_| permit.authenticated()).map(Identity::proof) {
+                    None => Known::Public,
+                    Some(Proof::Session) => Known::Session,
+                    Some(Proof::Bearer) => Known::Bearer,
+                };
+                if known == Known::Session && ask.manner == Manner::WebSocket && !self.origin_is_ours(ask, &found) {
+                    self.refuse(ask, Some(&found), DenyReason::CrossOrigin)
+                } else {
+                    Outcome::Forward { permit, known, renewal }
+                }
+            }
+            Decision::Challenge(challenge) => self.challenge(ask, &found, challenge).await,
+            Decision::Deny(reason) => self.refuse(ask, Some(&found), reason),
+        };
+        Admission { route: Some(found.route_index), rule: Some(found.rule_index), identity, outcome }
+    }
+
+    /// The rule that decides; or the answer, where none is needed: no route, no rule, or a preflight.
+    fn find(&self, ask: &Ask<'_>) -> Result<Match<'_>, Box<Admission>> {
+        let policy = &self.settings.policy;
+        let answer = |route, outcome| Box::new(Admission { route, rule: None, identity: None, outcome });
+        let (index, route) = policy.route_for(ask.target).map_err(|reason| answer(None, self.refuse(ask, None, reason)))?;
+        let field = |name: &str| ask.headers.get(name).map(http::HeaderValue::as_bytes);
+        if let (Some(cors), Some(origin)) = (&route.cors, field("origin"))
+            && cors::is_preflight(ask.target.method(), Some(origin), field("access-control-request-method"))
+        {
+            // A preflight carries no credentials (Fetch §3.2.2): it is answered without any, or passed without any.
+            let outcome = match cors.preflight {
+                PreflightBy::App => Outcome::Forward { permit: Permit::preflight(index), known: Known::Public, renewal: None },
+                PreflightBy::Doorward => Outcome::Answer { decision: "answer", reason: "preflight", reply: respond::preflight(cors.preflight_fields(origin)) },
+            };
+            return Err(answer(Some(index), outcome));
+        }
+        policy.rule_for(ask.target).map_err(|reason| {
+            let mut outcome = self.refuse(ask, None, reason);
+            if let (Outcome::Answer { reply, .. }, Some(cors)) = (&mut outcome, &route.cors) {
+                *reply = reply.clone().cross_origin(cors.answer_fields(field("origin")));
+            }
+            answer(Some(index), outcome)
+        })
+    }
+
+    /// Who asks: nobody, somebody, or somebody whose credential is not good.
+    async fn identify(&self, ask: &Ask<'_>, found: &Match<'_>) -> Result<Option<Presented>, CredentialFault> {
+        let Some(provider) = found.route.provider.and_then(|index| self.providers.get(index)) else { return Ok(None) };
+        let authorization = Authorization::read(ask.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes));
+        let session = cookies::find(cookie_fields(ask.headers), COOKIE);
+        let mapping = self.settings.policy.mapping();
+        match found.route.accept.choose(authorization, session) {
+            Credential::None => Ok(None),
+            Credential::BadBearer => Err(CredentialFault::MalformedBearer),
+            Credential::BadSession => Err(CredentialFault::Session(SessionFault::Unreadable)),
+            Credential::Bearer(raw) => {
+                let verifier = provider.bearer.as_ref().ok_or(CredentialFault::MalformedBearer)?;
+                let identity = verifier.identify(raw, mapping, ask.now).await?;
+                Ok(Some(Presented { identity, renewal: None }))
+            }
+            Credential::Session(sealed) => {
+                let (limits, host, keys) = (self.session_limits(), ask.target.host().name(), &self.settings.session.keys);
+                let session = Session::open(sealed, keys, host, limits, ask.now).map_err(CredentialFault::Session)?;
+                let settings = provider.settings();
+                session.belongs_to(&settings.name, &settings.client_id, &settings.issuer).map_err(CredentialFault::Session)?;
+                let renewal = if session.renewal_is_due(limits, ask.now) { self.renew(&session, host, ask.now) } else { None };
+                Ok(Some(Presented { identity: Arc::new(Identity::from_session(session, mapping)), renewal }))
+            }
+        }
+    }
+
+    /// The session's cookie, seen now. Without random bytes the old one goes on counting.
+    fn renew(&self, session: &Session, host: &str, now: Timestamp) -> Option<String> {
+        let limits = self.session_limits();
+        let renewed = session.renewed(now);
+        let sealed = renewed.seal(&self.settings.session.keys, host, entropy::random().ok()?).ok()?;
+        let age = session.began.plus(limits.lifetime).since(now).as_secs();
+        Some(cookie(COOKIE, &sealed, Some(age)))
+    }
+
+    /// CSRF-02: a browser sends cookies along with a WebSocket handshake from any site's page; only our own pages, and
+    /// origins that the route lists, may open one that a session stands behind.
+    fn origin_is_ours(&self, ask: &Ask<'_>, found: &Match<'_>) -> bool {
+        let Some(origin) = ask.headers.get(header::ORIGIN).map(http::HeaderValue::as_bytes) else { return true };
+        let listed = found.route.cors.as_ref().is_some_and(|cors| cors.allows(origin));
+        listed || origin == own_origin(self, ask.target.host().name()).as_bytes()
+    }
+
+    async fn challenge(&self, ask: &Ask<'_>, found: &Match<'_>, challenge: Challenge) -> Outcome {
+        let reason = match challenge {
+            Challenge::SignIn(None) => "no_session",
+            Challenge::SignIn(Some(fault)) => fault.label(),
+            Challenge::Bearer(None) => "no_token",
+            Challenge::Bearer(Some(fault)) => fault.label(),
+        };
+        let forget = matches!(challenge, Challenge::SignIn(Some(_)));
+        if let (Challenge::SignIn(_), Manner::Navigation, Some(provider)) = (challenge, ask.manner, found.route.provider) {
+            let return_to = ReturnTo::of_request(&ask.target.path_and_query(), self).unwrap_or_else(|_| ReturnTo::root());
+            let reply = login::begin(self, ask, provider, &return_to, 0).await;
+            // ADV-O2P-13: a session that is no good does not survive the way to a new one.
+            let reply = if forget { reply.without_session() } else { reply };
+            return Outcome::Answer { decision: "challenge", reason, reply };
+        }
+        let login_url = match challenge {
+            Challenge::SignIn(_) => Some(login::login_url(self, ask)),
+            Challenge::Bearer(_) => None,
+        };
+        let reply = respond::unauthorized(&self.pages, self.asker(ask, login_url.as_deref()), challenge);
+        let reply = if forget { reply.without_session() } else { reply };
+        Outcome::Answer { decision: "challenge", reason, reply: with_cors(reply, found, ask) }
+    }
+
+    fn refuse(&self, ask: &Ask<'_>, found: Option<&Match<'_>>, reason: DenyReason) -> Outcome {
+        let reply = respond::deny(&self.pages, self.asker(ask, None), reason);
+        let reply = found.map_or_else(|| reply.clone(), |found| with_cors(reply.clone(), found, ask));
+        Outcome::Answer { decision: "deny", reason: reason.label(), reply }
+    }
+
+    /// Who is being answered.
+    pub fn asker<'a>(&'a self, ask: &'a Ask<'_>, login_url: Option<&'a str>) -> Asker<'a> {
+        Asker { manner: ask.manner, request_id: ask.request_id, login_url, prefix: &self.settings.server.prefix }
+    }
+
+    /// Counts what became of a request.
+    pub fn count(&self, admission: &Admission) {
+        match &admission.outcome {
+            Outcome::Forward { known, .. } => self.metrics.allowed(admission.route, *known),
+            Outcome::Answer { decision, reason, .. } => {
+                let route = admission.route.map_or(NO_ROUTE, |index| &*self.settings.policy.routes()[index].name);
+                self.metrics.stopped(route, decision, reason);
+            }
+        }
+    }
+}
+
+/// 401 and 403 carry the route's fields, so that a single-page app can read them.
+fn with_cors(reply: Reply, found: &Match<'_>, ask: &Ask<'_>) -> Reply {
+    match &found.route.cors {
+        Some(cors) => reply.cross_origin(cors.answer_fields(ask.headers.get(header::ORIGIN).map(http::HeaderValue::as_bytes))),
+        None => reply,
+    }
+}
+
+/// Every `Cookie` field; HTTP/2 may split one into many (RFC 9113 §8.2.3).
+pub fn cookie_fields(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes)
+}
+
+/// The origin of `host`'s own pages.
+pub fn own_origin(runtime: &Runtime, host: &str) -> String {
+    format!("https://{}", runtime.public_authority(host))
+}

@@ -1,0 +1,31 @@
+//! The edge: everything with a socket, a clock, a file or a task. It decides nothing.
+//!
+//! A request passes `listen` (bytes judged before anything reads them), `edge` (pingora's phases, one short call
+//! each) and `gate` (the one question to `doorward-policy`). Whatever the answer, `respond` gives it its form, and
+//! `forward` writes what the app is told.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod access_log;
+pub mod admin;
+pub mod bearer;
+pub mod cli;
+pub mod clock;
+pub mod edge;
+pub mod entropy;
+pub mod forward;
+pub mod gate;
+pub mod idp;
+pub mod keys;
+pub mod listen;
+pub mod login;
+pub mod manner;
+pub mod metrics;
+pub mod pages;
+pub mod reply;
+pub mod respond;
+pub mod runtime;
+pub mod serve;
+pub mod state;
+pub mod tls;
+pub mod upstream;

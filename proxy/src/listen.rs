@@ -1,0 +1,47 @@
+//! From a listening socket to a request that pingora may read.
+//!
+//! One acceptor thread owns every listening socket and hands each connection to the *world* with the fewest: an OS
+//! thread with its own runtime, app and upstream pool. In its world a connection passes, in this
+//! order: the caps, the PROXY header where one is demanded, the TLS handshake under a deadline, and then the
+//! `head_guard` that reads every HTTP/1.x request head before pingora does.
+//!
+//! Nothing here decides about hosts, paths or people. It promises that no byte of a request reaches the app before its
+//! head was judged by `doorward_policy::wire`, and that nobody holds a connection without a deadline.
+
+mod acceptor;
+mod answer;
+mod caps;
+mod connection;
+mod head_guard;
+mod options;
+mod proxy_protocol;
+mod redirect;
+mod refusal;
+mod serving;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use connection::{ConnectionInfo, connection_info};
+pub use options::{h2_options, server_options};
+pub use refusal::{HANDSHAKE_OUTCOMES, refusal_reasons};
+pub use serving::{Drained, Listeners, Serving};
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Told of everything that never becomes a request, and of connections coming and going.
+///
+/// Called on the threads of the worlds and of the acceptor; it must not block.
+pub trait ConnectionEvents: Send + Sync + 'static {
+    /// Something was refused before the app saw it. `reason` is one of [`refusal_reasons`]; `status` is what the client
+    /// was answered, `None` when it was not; `request_id` is empty when there was no answer.
+    fn refused(&self, client: IpAddr, reason: &'static str, status: Option<u16>, request_id: &str);
+    /// A TLS handshake ended; one of [`HANDSHAKE_OUTCOMES`].
+    fn handshake(&self, outcome: &'static str);
+    /// `1` for each connection admitted, `-1` when it is gone.
+    fn connection(&self, delta: i64);
+}
+
+/// Whether a canonical host name (lower case, no port) is one of ours.
+pub type OurHosts = Arc<dyn Fn(&str) -> bool + Send + Sync>;

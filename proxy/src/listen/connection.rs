@@ -1,0 +1,242 @@
+//! A client's connection: the socket below TLS, and what the app may know of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use futures::task::AtomicWaker;
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
+use pingora::protocols::{
+    Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use pingora::proxy::Session;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Held for each connection; a TLS record is at most 16 KiB and usually much smaller.
+const READ_BUFFER: usize = 8 * 1024;
+/// A response head and a small body leave in one write.
+const WRITE_BUFFER: usize = 4 * 1024;
+
+/// Who is connected, and how. Reach it with [`connection_info`].
+#[derive(Debug)]
+pub struct ConnectionInfo {
+    /// The other end of the TCP connection.
+    pub peer: SocketAddr,
+    /// The client: what a trusted load balancer announced (PROXY protocol), else the peer. Never IPv4-mapped.
+    pub client: SocketAddr,
+    /// The address that was connected to.
+    pub local: SocketAddr,
+    /// The server name of the TLS handshake (RFC 6066 §3).
+    pub sni: Option<String>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub tls_version: Option<&'static str>,
+    /// HTTP/2 was agreed upon (ALPN).
+    pub h2: bool,
+    state: Arc<ConnectionState>,
+}
+
+/// Of a request that came through our listeners. Neither allocates nor locks.
+pub fn connection_info(session: &Session) -> Option<&ConnectionInfo> {
+    info_in(session.as_downstream().digest()?)
+}
+
+pub(super) fn info_in(digest: &Digest) -> Option<&ConnectionInfo> {
+    digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+}
+
+impl ConnectionInfo {
+    pub(super) fn new(
+        peer: SocketAddr,
+        client: SocketAddr,
+        local: SocketAddr,
+        tls: Option<&pingora::protocols::tls::TlsRef>,
+        h2: bool,
+        state: Arc<ConnectionState>,
+    ) -> Self {
+        Self {
+            peer,
+            client,
+            local,
+            sni: tls.and_then(|tls| tls.server_name()).map(str::to_owned),
+            tls_version: tls.and_then(|tls| tls.version()).map(version_name),
+            h2,
+            state,
+        }
+    }
+
+    /// The server is stopping: an answer may say `Connection: close`, a stream may end itself.
+    pub fn is_closing(&self) -> bool {
+        self.state.is_closing()
+    }
+
+    pub(super) fn state(&self) -> &Arc<ConnectionState> {
+        &self.state
+    }
+}
+
+/// As OpenSSL and most log formats write it; pingora hands over rustls's own spelling.
+fn version_name(version: &'static str) -> &'static str {
+    match version {
+        "TLSv1_3" => "TLSv1.3",
+        "TLSv1_2" => "TLSv1.2",
+        other => other,
+    }
+}
+
+/// What the socket, the guard, the app's wrapper and the world say to each other about one connection.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionState {
+    /// The next bytes are a request head.
+    expects_head: AtomicBool,
+    closing: AtomicBool,
+    /// The handshake is over: writes may be collected.
+    established: AtomicBool,
+    /// Whoever waits for a request head.
+    waiting: AtomicWaker,
+}
+
+impl ConnectionState {
+    pub(super) fn expect_head(&self) {
+        self.expects_head.store(true, Ordering::Relaxed);
+    }
+
+    /// True once for each [`Self::expect_head`].
+    pub(super) fn take_expected(&self) -> bool {
+        self.expects_head.load(Ordering::Relaxed) && self.expects_head.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.waiting.wake();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn wake_on_close(&self, waker: &Waker) {
+        self.waiting.register(waker);
+    }
+
+    pub(super) fn established(&self) {
+        self.established.store(true, Ordering::Relaxed);
+    }
+}
+
+/// pingora's idea of a transport, over a buffered socket.
+#[derive(Debug)]
+pub(super) struct Conn {
+    io: BufStream<TcpStream>,
+    state: Arc<ConnectionState>,
+    socket: Arc<SocketDigest>,
+    since: SystemTime,
+}
+
+impl Conn {
+    pub(super) fn new(socket: TcpStream, state: Arc<ConnectionState>) -> Self {
+        let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+        Self {
+            io: BufStream::with_capacity(READ_BUFFER, WRITE_BUFFER, socket),
+            state,
+            socket: Arc::new(digest),
+            since: SystemTime::now(),
+        }
+    }
+
+    /// Whom pingora takes for the client.
+    pub(super) fn set_client(&self, client: SocketAddr) {
+        let _ = self.socket.peer_addr.set(Some(PingoraAddr::Inet(client)));
+    }
+
+    /// During the handshake every write goes straight out: a fatal alert is the last thing written, and nobody would
+    /// flush it.
+    fn collects_writes(&self) -> bool {
+        self.state.established.load(Ordering::Relaxed)
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, out)
+    }
+}
+
+impl AsyncBufRead for Conn {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().io).poll_fill_buf(cx)
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        Pin::new(&mut self.io).consume(amount);
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.collects_writes() {
+            true => Pin::new(&mut self.io).poll_write(cx, bytes),
+            false => Pin::new(self.io.get_mut()).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.collects_writes() {
+            true => Pin::new(&mut self.io).poll_write_vectored(cx, bytes),
+            false => Pin::new(self.io.get_mut()).poll_write_vectored(cx, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}
+
+#[async_trait]
+impl Shutdown for Conn {
+    async fn shutdown(&mut self) {
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for Conn {
+    fn id(&self) -> UniqueIDType {
+        self.io.get_ref().as_raw_fd()
+    }
+}
+
+impl Ssl for Conn {}
+impl Peek for Conn {}
+
+impl GetTimingDigest for Conn {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        vec![Some(TimingDigest { established_ts: self.since, ..Default::default() })]
+    }
+}
+
+impl GetProxyDigest for Conn {
+    fn get_proxy_digest(&self) -> Option<Arc<pingora::protocols::raw_connect::ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Conn {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(self.socket.clone())
+    }
+}

@@ -1,0 +1,217 @@
+//! From settings to listening sockets, to threads that serve them, to a clean end.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use doorward_config::settings::{Limits, Server};
+use ipnet::IpNet;
+use pingora::apps::HttpServerApp;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{mpsc, watch};
+
+use super::acceptor::{self, Lane};
+use super::caps::Caps;
+use super::redirect::Redirect;
+use super::world::{self, Blueprint};
+use super::{ConnectionEvents, OurHosts};
+use crate::tls::TlsStore;
+
+/// Connections that the system holds until we accept them.
+const BACKLOG: i32 = 1024;
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Serve,
+    /// No new connections; the open ones finish what they began.
+    Drain,
+    /// No time left.
+    GiveUp,
+}
+
+/// Sockets that are bound and listening; nobody accepts yet.
+#[derive(Debug)]
+pub struct Listeners {
+    listen: Vec<Bound>,
+    redirect: Vec<Bound>,
+    limits: Limits,
+    public_port: u16,
+    worlds: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) socket: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) proxy_protocol: Option<Vec<IpNet>>,
+}
+
+/// Threads at work.
+#[must_use = "dropping it ends every connection at once; `stop` lets them finish"]
+pub struct Serving {
+    addresses: Vec<SocketAddr>,
+    redirect_addresses: Vec<SocketAddr>,
+    caps: Arc<Caps>,
+    stage: watch::Sender<Stage>,
+    acceptor: JoinHandle<()>,
+    worlds: Vec<JoinHandle<bool>>,
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Serving")
+            .field("addresses", &self.addresses)
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Every connection ended by itself.
+    pub clean: bool,
+}
+
+impl Listeners {
+    /// Binds every address of `server`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// The system's, with the address in its text.
+    pub fn bind(server: &Server) -> io::Result<Self> {
+        let wanted: Vec<SocketAddr> =
+            server.listen.iter().map(|listen| listen.address).chain(server.redirect.iter().copied()).collect();
+        let listen = server.listen.iter().map(|listen| Bound::new(listen.address, &wanted, listen.proxy_protocol.clone()));
+        let redirect = server.redirect.iter().map(|address| Bound::new(*address, &wanted, None));
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            listen: listen.collect::<io::Result<_>>()?,
+            redirect: redirect.collect::<io::Result<_>>()?,
+            limits: server.limits.clone(),
+            public_port: server.public_port,
+            worlds: server.cores.unwrap_or_else(cores).max(1),
+        })
+    }
+
+    /// Where TLS is spoken, in the order of the settings.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listen.iter().map(|bound| bound.address).collect()
+    }
+
+    /// Starts one acceptor and the worlds. `factory` makes the app of each world, on its thread and inside its runtime.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn serve<A, F>(
+        self,
+        tls: Arc<TlsStore>,
+        factory: F,
+        our_hosts: OurHosts,
+        events: Arc<dyn ConnectionEvents>,
+    ) -> io::Result<Serving>
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+        F: Fn(usize) -> Arc<A> + Send + Sync + 'static,
+    {
+        let addresses = self.addresses();
+        let redirect_addresses = self.redirect.iter().map(|bound| bound.address).collect();
+        let caps = Caps::new(self.limits.connections, self.limits.connections_per_client, events.clone());
+        let (stage, watch) = watch::channel(Stage::Serve);
+        let redirect = Arc::new(Redirect::new(&self.limits, self.public_port, our_hosts, events.clone()));
+        let blueprint = Arc::new(Blueprint { tls, limits: self.limits, events: events.clone() });
+        let factory = Arc::new(factory);
+
+        let mut lanes = Vec::with_capacity(self.worlds);
+        let mut worlds = Vec::with_capacity(self.worlds);
+        for index in 0..self.worlds {
+            let (sender, arrivals) = mpsc::unbounded_channel();
+            lanes.push(Lane { sender, load: Arc::new(AtomicUsize::new(0)) });
+            let (blueprint, factory, watch) = (blueprint.clone(), factory.clone(), watch.clone());
+            let work = move || match world::run(index, blueprint, &*factory, arrivals, watch) {
+                Ok(clean) => clean,
+                Err(error) => {
+                    tracing::error!(%error, world = index, "a world could not start");
+                    false
+                }
+            };
+            worlds.push(std::thread::Builder::new().name(format!("world-{index}")).spawn(work)?);
+        }
+        let accepting =
+            acceptor::Accepting { listen: self.listen, redirecting: self.redirect, lanes, caps: caps.clone(), redirect, events };
+        let work = move || {
+            if let Err(error) = acceptor::run(accepting, watch) {
+                tracing::error!(%error, "the acceptor could not start");
+            }
+        };
+        let acceptor = std::thread::Builder::new().name("acceptor".to_owned()).spawn(work)?;
+        Ok(Serving { addresses, redirect_addresses, caps, stage, acceptor, worlds })
+    }
+}
+
+impl Serving {
+    /// Where TLS is spoken, in the order of the settings.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where plain requests are redirected.
+    pub fn redirect_addresses(&self) -> &[SocketAddr] {
+        &self.redirect_addresses
+    }
+
+    /// How many there are now, on all listeners.
+    pub fn connections(&self) -> usize {
+        self.caps.live()
+    }
+
+    /// Accepts what is queued and closes the sockets, ends idle connections, and lets requests in flight finish within
+    /// `grace`. Threads have ended when this returns.
+    pub async fn stop(self, grace: Duration) -> Drained {
+        let Self { stage, acceptor, worlds, .. } = self;
+        let _ = stage.send(Stage::Drain);
+        let mut joining = tokio::task::spawn_blocking(move || {
+            let accepted = acceptor.join().is_ok();
+            // Every thread is waited for, whatever another one answers.
+            let worlds: Vec<bool> = worlds.into_iter().map(|world| world.join().unwrap_or(false)).collect();
+            accepted && worlds.into_iter().all(|clean| clean)
+        });
+        let clean = match tokio::time::timeout(grace, &mut joining).await {
+            Ok(clean) => clean,
+            Err(_) => {
+                let _ = stage.send(Stage::GiveUp);
+                joining.await
+            }
+        };
+        Drained { clean: clean.unwrap_or(false) }
+    }
+}
+
+impl Bound {
+    /// `wanted` are all addresses of the settings.
+    fn new(address: SocketAddr, wanted: &[SocketAddr], proxy_protocol: Option<Vec<IpNet>>) -> io::Result<Self> {
+        let bind = || -> io::Result<(TcpListener, SocketAddr)> {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            // A restart must not wait for the last connections' TIME-WAIT. No SO_REUSEPORT: two instances must not
+            // share a port without anybody noticing.
+            socket.set_reuse_address(true)?;
+            if address.is_ipv6() {
+                // `[::]` takes IPv4 as well, as people expect, unless `0.0.0.0` is there to do so.
+                let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+                socket.set_only_v6(!address.ip().is_unspecified() || wanted.contains(&v4))?;
+            }
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            let socket = TcpListener::from(socket);
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        };
+        let (socket, address) =
+            bind().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on `{address}`: {error}")))?;
+        Ok(Self { socket, address, proxy_protocol })
+    }
+}

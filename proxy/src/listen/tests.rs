@@ -1,0 +1,13 @@
+//! Real sockets, real TLS, real pingora, and an upstream that writes down every byte it gets.
+
+mod harness;
+
+mod deadlines;
+mod heads;
+mod pipelining;
+mod plain;
+mod proxy_header;
+mod stopping;
+mod tls;
+
+pub(super) use harness::Recorder;

@@ -1,0 +1,56 @@
+//! Doorward's own endpoints below its prefix: signing in, coming back, signing out, and who one is.
+
+mod begin;
+mod callback;
+mod logout;
+mod session;
+mod used;
+
+pub use begin::{begin, login_url};
+pub use used::UsedAttempts;
+
+use http::{HeaderValue, Method, header};
+
+use crate::gate::Ask;
+use crate::reply::Reply;
+use crate::respond::{self, Face};
+use crate::runtime::Runtime;
+
+/// What an endpoint answered, for log and metrics.
+#[derive(Debug)]
+pub struct Served {
+    pub reason: &'static str,
+    pub reply: Reply,
+}
+
+/// Serves `rest`, the path below the prefix. Nothing here ever reaches an app.
+pub async fn serve(runtime: &Runtime, ask: &Ask<'_>, rest: &str) -> Served {
+    match rest {
+        "login" => only(runtime, ask, &[Method::GET, Method::HEAD], || begin::serve(runtime, ask)).await,
+        "logout" => only(runtime, ask, &[Method::GET, Method::POST], || logout::serve(runtime, ask)).await,
+        "session" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::json(runtime, ask)).await,
+        "whoami" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::page(runtime, ask)).await,
+        _ => match rest.strip_prefix("callback/").and_then(|name| runtime.providers.iter().position(|provider| provider.settings().name == name)) {
+            Some(provider) => serve_callback(runtime, ask, provider).await,
+            None => Served { reason: "no_endpoint", reply: respond::show(&runtime.pages, runtime.asker(ask, None), NO_ENDPOINT, &[]) },
+        },
+    }
+}
+
+/// Serves the callback of a provider, at its own path or an alias.
+pub async fn serve_callback(runtime: &Runtime, ask: &Ask<'_>, provider: usize) -> Served {
+    only(runtime, ask, &[Method::GET], || callback::serve(runtime, ask, provider)).await
+}
+
+const NO_ENDPOINT: Face = Face { status: 404, code: "not_found", title: "There is nothing here", text: "Doorward has no such page." };
+const WRONG_METHOD: Face = Face { status: 405, code: "method_not_allowed", title: "That is not how to ask", text: "This address does not take that method." };
+
+async fn only<F: Future<Output = Served>>(runtime: &Runtime, ask: &Ask<'_>, methods: &[Method], work: impl FnOnce() -> F) -> Served {
+    if methods.contains(ask.target.method()) {
+        return work().await;
+    }
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let reply = respond::show(&runtime.pages, runtime.asker(ask, None), WRONG_METHOD, &[]);
+    let allow = HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
+    Served { reason: "method_not_served", reply: reply.field(header::ALLOW, allow) }
+}

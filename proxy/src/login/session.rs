@@ -1,0 +1,109 @@
+//! Who one is: as JSON for scripts, as a page for people.
+
+use std::time::Duration;
+
+use doorward_policy::cookies::{self, Found};
+use doorward_policy::identity::Identity;
+use doorward_policy::session::{COOKIE, Session};
+use http::{HeaderValue, header};
+use serde_json::json;
+
+use super::Served;
+use super::begin::{begin, login_url};
+use crate::gate::{Ask, cookie_fields};
+use crate::manner::Manner;
+use crate::pages::WhoamiPage;
+use crate::reply::Reply;
+use crate::respond;
+use crate::runtime::Runtime;
+use doorward_policy::access::Challenge;
+use doorward_policy::login::ReturnTo;
+
+/// The session of this browser on this host, if it is live and its provider is still configured.
+pub(super) fn live(runtime: &Runtime, ask: &Ask<'_>) -> Option<Session> {
+    let Found::One(sealed) = cookies::find(cookie_fields(ask.headers), COOKIE) else { return None };
+    let session = Session::open(sealed, &runtime.settings.session.keys, ask.target.host().name(), runtime.session_limits(), ask.now).ok()?;
+    let settings = runtime.providers.iter().map(super::super::runtime::ProviderRuntime::settings).find(|settings| settings.name == *session.provider)?;
+    session.belongs_to(&settings.name, &settings.client_id, &settings.issuer).ok()?;
+    Some(session)
+}
+
+/// `session`: 200 with what the apps are told, or 401 with the way to sign in. Tokens are in neither.
+pub(super) async fn json(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    let Some(session) = live(runtime, ask) else {
+        let body = json!({ "authenticated": false, "login_url": login_url(runtime, ask) });
+        let reply = Reply::json(401, &body).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return Served { reason: "no_session", reply };
+    };
+    let ends = session.ends(runtime.session_limits());
+    let provider = session.provider.clone();
+    let identity = Identity::from_session(session, runtime.settings.policy.mapping());
+    let body = json!({
+        "authenticated": true,
+        "user": identity.user(),
+        "email": identity.email(),
+        "name": identity.name(),
+        "roles": identity.roles(),
+        "permissions": identity.permissions(),
+        "provider": provider,
+        "expires_at": ends.0,
+        "expires_in": ends.since(ask.now).as_secs(),
+    });
+    Served { reason: "session", reply: Reply::json(200, &body) }
+}
+
+/// `whoami`: the same for people; whoever is nobody yet is sent to sign in.
+pub(super) async fn page(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    let Some(session) = live(runtime, ask) else { return send_to_sign_in(runtime, ask).await };
+    let ends = session.ends(runtime.session_limits());
+    let provider = session.provider.to_string();
+    let identity = Identity::from_session(session, runtime.settings.policy.mapping());
+    let text = |value: Option<&str>| value.map(str::to_owned);
+    let page = WhoamiPage {
+        name: text(identity.name()),
+        user: text(identity.user()),
+        email: text(identity.email()),
+        provider,
+        roles: identity.roles().iter().map(ToString::to_string).collect(),
+        permissions: identity.permissions().iter().map(ToString::to_string).collect(),
+        ends_in: roughly(ends.since(ask.now)),
+        prefix: runtime.settings.server.prefix.clone(),
+    };
+    Served { reason: "whoami", reply: runtime.pages.whoami(&page) }
+}
+
+async fn send_to_sign_in(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    let own = ReturnTo::parse(ask.target.path().as_str(), runtime).unwrap_or_else(|_| ReturnTo::root());
+    let host = ask.target.host().name();
+    let provider = runtime.settings.policy.routes().iter().filter(|route| route.hosts.iter().any(|pattern| pattern.matches(host))).find_map(|route| route.provider);
+    match provider.filter(|_| ask.manner == Manner::Navigation) {
+        Some(provider) => Served { reason: "no_session", reply: begin(runtime, ask, provider, &own, 0).await },
+        None => {
+            let login = login_url(runtime, ask);
+            Served { reason: "no_session", reply: respond::unauthorized(&runtime.pages, runtime.asker(ask, Some(&login)), Challenge::SignIn(None)) }
+        }
+    }
+}
+
+/// `3 hours`, `12 minutes`: one unit is enough for a person.
+fn roughly(left: Duration) -> String {
+    let (count, unit) = match left.as_secs() {
+        seconds @ 0..=89 => (seconds, "second"),
+        seconds @ 90..=5399 => ((seconds + 30) / 60, "minute"),
+        seconds @ 5400..=172_799 => ((seconds + 1800) / 3600, "hour"),
+        seconds => ((seconds + 43_200) / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        for (seconds, text) in [(1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (3600, "60 minutes"), (5400, "2 hours"), (172_800, "2 days")] {
+            assert_eq!(roughly(Duration::from_secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How to talk to whoever asks: a person's browser, a script, a WebSocket, gRPC.
+
+use http::{HeaderMap, Method, header};
+
+/// Decides about the form of an answer, never about whether it is yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// A browser goes somewhere: it can be sent to sign in.
+    Navigation,
+    /// It would show a page, but must not be sent elsewhere: a form was posted, or the answer goes into a frame.
+    Page,
+    /// Reads status and JSON.
+    Script,
+    WebSocket,
+    Grpc,
+}
+
+impl Manner {
+    /// Reads `Sec-Fetch-*` (Fetch Metadata), then `Accept`.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let text = |name: &'static str| headers.get(name).map(|value| value.as_bytes());
+        if headers.get(header::UPGRADE).is_some() {
+            return Self::WebSocket;
+        }
+        if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+            return Self::Grpc;
+        }
+        let safe = matches!(*method, Method::GET | Method::HEAD);
+        match (text("sec-fetch-mode"), text("sec-fetch-dest")) {
+            // OIDC-19: a frame or an image must not start a sign-in.
+            (Some(b"navigate"), None | Some(b"document")) if safe => Self::Navigation,
+            (Some(b"navigate"), _) => Self::Page,
+            (Some(_), _) => Self::Script,
+            (None, _) => match accepts_html(headers) {
+                true if text("x-requested-with").is_some() => Self::Script,
+                true if safe => Self::Navigation,
+                true => Self::Page,
+                false => Self::Script,
+            },
+        }
+    }
+
+    /// Whether a page is the right form.
+    pub fn shows_pages(self) -> bool {
+        matches!(self, Self::Navigation | Self::Page)
+    }
+}
+
+/// `text/html` by name: `*/*` alone is what scripts and curl send.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT);
+    values.iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|part| part.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(method: Method, fields: &[(&'static str, &'static str)]) -> Manner {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        Manner::of(&method, &headers)
+    }
+
+    #[test]
+    fn jwt_64_only_a_navigation_is_ever_redirected() {
+        let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        for (method, fields, manner) in [
+            (Method::GET, &[html][..], Manner::Navigation),
+            (Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], Manner::Navigation),
+            (Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], Manner::Page),
+            (Method::POST, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], Manner::Page),
+            (Method::POST, &[html], Manner::Page),
+            (Method::GET, &[("sec-fetch-mode", "cors"), html], Manner::Script),
+            (Method::GET, &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image"), html], Manner::Script),
+            (Method::GET, &[html, ("x-requested-with", "XMLHttpRequest")], Manner::Script),
+            (Method::GET, &[("accept", "*/*")], Manner::Script),
+            (Method::GET, &[("accept", "application/json")], Manner::Script),
+            (Method::GET, &[], Manner::Script),
+            (Method::GET, &[("upgrade", "websocket"), html], Manner::WebSocket),
+            (Method::POST, &[("content-type", "application/grpc+proto")], Manner::Grpc),
+        ] {
+            assert_eq!(of(method.clone(), fields), manner, "{method} {fields:?}");
+        }
+    }
+}

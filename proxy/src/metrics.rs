@@ -1,0 +1,213 @@
+//! What Prometheus sees. Labels come from the configuration or from closed lists, never from a request.
+//!
+//! Counters of the hot path are resolved once, when the edge starts; a request only adds to them.
+
+use doorward_config::settings::Settings;
+use prometheus::{Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// Buckets for what authentication adds to a request: 5 µs to 10 ms.
+const OVERHEAD_BUCKETS: &[f64] = &[5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2];
+/// Buckets for whole requests and for providers: 1 ms to 30 s.
+const DURATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// A person at a sign-in page: 1 s to 10 min.
+const SIGN_IN_BUCKETS: &[f64] = &[1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0];
+/// Session cookies, up to the limit.
+const COOKIE_BUCKETS: &[f64] = &[500.0, 1000.0, 1500.0, 2000.0, 2500.0, 3000.0, 3500.0, 3800.0];
+
+/// What stands for a route where there is none.
+pub const NO_ROUTE: &str = "none";
+
+/// All families, and those of each route.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    routes: Vec<RouteMetrics>,
+    without_route: RouteMetrics,
+    decisions: IntCounterVec,
+    pub overhead_session: Histogram,
+    pub overhead_bearer: Histogram,
+    pub overhead_public: Histogram,
+    pub refused: IntCounterVec,
+    pub connections: IntGauge,
+    pub websockets: IntGauge,
+    pub handshakes: IntCounterVec,
+    pub logins_started: IntCounterVec,
+    pub logins: IntCounterVec,
+    pub login_duration: HistogramVec,
+    pub logouts: IntCounterVec,
+    pub session_cookie_bytes: Histogram,
+    pub token_cache_hits: IntCounter,
+    pub token_cache_misses: IntCounter,
+    pub token_verifications: IntCounterVec,
+    pub key_fetches: IntCounterVec,
+    pub keys_fetched_at: IntGaugeVec,
+    pub unknown_keys: IntCounterVec,
+    pub provider_up: IntGaugeVec,
+    pub provider_requests: HistogramVec,
+    pub upstream_errors: IntCounterVec,
+    pub upstream_healthy: IntGaugeVec,
+    pub dropped_cookies: IntCounter,
+    pub certificates: IntGaugeVec,
+    pub certificate_reloads: IntCounterVec,
+}
+
+/// The counters of one route, resolved.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    by_class: [IntCounter; 5],
+    pub duration: Histogram,
+    allowed: [IntCounter; 3],
+}
+
+impl RouteMetrics {
+    /// Counts an answer by the class of its status.
+    pub fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.by_class[class].inc();
+    }
+}
+
+/// How an allowed request was known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    Public,
+    Session,
+    Bearer,
+}
+
+impl Known {
+    /// What logs and metrics call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Session => "session",
+            Self::Bearer => "bearer",
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers every family.
+    ///
+    /// # Errors
+    /// Only when a name here is malformed or taken twice, which a test rules out.
+    pub fn new(settings: &Settings) -> Result<Self, prometheus::Error> {
+        let families = Families { registry: Registry::new() };
+        let requests = families.counters("requests_total", "Requests answered, by route and class of status.", &["route", "code"])?;
+        let durations = families.histograms("request_duration_seconds", "From the request header to the end of the answer.", &["route"], DURATION_BUCKETS)?;
+        let decisions = families.counters("decisions_total", "Decisions, by route, outcome and reason.", &["route", "decision", "reason"])?;
+        let overhead = families.histograms("auth_overhead_seconds", "What deciding added to a request.", &["path"], OVERHEAD_BUCKETS)?;
+        let cache = families.counters("jwt_cache_total", "Lookups of bearer tokens among those verified before.", &["result"])?;
+        let route_metrics = |name: &str| RouteMetrics {
+            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| requests.with_label_values(&[name, class])),
+            duration: durations.with_label_values(&[name]),
+            allowed: [Known::Public, Known::Session, Known::Bearer].map(|known| decisions.with_label_values(&[name, "allow", known.label()])),
+        };
+        let metrics = Self {
+            routes: settings.policy.routes().iter().map(|route| route_metrics(&route.name)).collect(),
+            without_route: route_metrics(NO_ROUTE),
+            overhead_session: overhead.with_label_values(&["session"]),
+            overhead_bearer: overhead.with_label_values(&["bearer"]),
+            overhead_public: overhead.with_label_values(&["public"]),
+            refused: families.counters("refused_total", "Connections and requests refused before there was a request to decide about.", &["reason"])?,
+            connections: families.gauge("connections", "Client connections open.")?,
+            websockets: families.gauge("websockets_active", "WebSocket connections open.")?,
+            handshakes: families.counters("tls_handshakes_total", "TLS handshakes, by outcome.", &["outcome"])?,
+            logins_started: families.counters("logins_started_total", "Browsers sent to a provider.", &["provider"])?,
+            logins: families.counters("logins_total", "Sign-ins that came back, by outcome and reason.", &["provider", "outcome", "reason"])?,
+            login_duration: families.histograms("login_duration_seconds", "From the redirect to the callback.", &["provider"], SIGN_IN_BUCKETS)?,
+            logouts: families.counters("logouts_total", "Sign-outs, by kind and outcome.", &["kind", "outcome"])?,
+            session_cookie_bytes: families.histogram("session_cookie_bytes", "Size of session cookies written; 3800 is the limit.", COOKIE_BUCKETS)?,
+            token_cache_hits: cache.with_label_values(&["hit"]),
+            token_cache_misses: cache.with_label_values(&["miss"]),
+            token_verifications: families.counters("jwt_verify_total", "Bearer tokens verified, by outcome.", &["provider", "outcome"])?,
+            key_fetches: families.counters("jwks_fetch_total", "Fetches of metadata and keys, by outcome.", &["provider", "outcome"])?,
+            keys_fetched_at: families.gauges("jwks_fetched_timestamp_seconds", "When the keys in use were fetched.", &["provider"])?,
+            unknown_keys: families.counters("jwks_unknown_kid_total", "Tokens that named a key nobody published.", &["provider"])?,
+            provider_up: families.gauges("idp_up", "Whether the last exchange with the provider worked.", &["provider"])?,
+            provider_requests: families.histograms("idp_request_duration_seconds", "Exchanges with a provider.", &["provider", "endpoint"], DURATION_BUCKETS)?,
+            upstream_errors: families.counters("upstream_errors_total", "Requests that an app did not answer, by kind.", &["route", "kind"])?,
+            upstream_healthy: families.gauges("upstream_healthy_servers", "Servers of a route that may be sent requests.", &["route"])?,
+            dropped_cookies: families.counter("upstream_cookies_dropped_total", "Cookies of an app that carried Doorward's names.")?,
+            certificates: families.gauges("tls_certificate_not_after_seconds", "When a certificate ends.", &["name"])?,
+            certificate_reloads: families.counters("tls_certificate_reloads_total", "Certificates read again, by outcome.", &["outcome"])?,
+            decisions,
+            registry: families.registry,
+        };
+        let build = Opts::new("doorward_build_info", "The version that runs.").const_label("version", env!("CARGO_PKG_VERSION"));
+        let build = IntGauge::with_opts(build)?;
+        build.set(1);
+        metrics.registry.register(Box::new(build))?;
+        #[cfg(target_os = "linux")]
+        metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(metrics)
+    }
+
+    /// The counters of a route by its index; of none, those of requests without one.
+    pub fn route(&self, index: Option<usize>) -> &RouteMetrics {
+        index.and_then(|index| self.routes.get(index)).unwrap_or(&self.without_route)
+    }
+
+    /// Counts a request that was let through.
+    pub fn allowed(&self, route: Option<usize>, known: Known) {
+        let at = match known {
+            Known::Public => 0,
+            Known::Session => 1,
+            Known::Bearer => 2,
+        };
+        self.route(route).allowed[at].inc();
+    }
+
+    /// Counts a challenge or refusal. Looks the counter up: not on the path of a request that passes.
+    pub fn stopped(&self, route: &str, decision: &'static str, reason: &'static str) {
+        self.decisions.with_label_values(&[route, decision, reason]).inc();
+    }
+
+    /// The exposition format, version 0.0.4.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        // Writing to memory fails only for a family without samples' names, which `gather` never yields.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}
+
+/// Registers families under the product's prefix.
+struct Families {
+    registry: Registry,
+}
+
+impl Families {
+    fn name(name: &str) -> String {
+        format!("doorward_{name}")
+    }
+
+    fn keep<C: prometheus::core::Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.keep(IntCounter::new(Self::name(name), help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.keep(IntCounterVec::new(Opts::new(Self::name(name), help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.keep(IntGauge::new(Self::name(name), help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.keep(IntGaugeVec::new(Opts::new(Self::name(name), help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        self.keep(Histogram::with_opts(HistogramOpts::new(Self::name(name), help).buckets(buckets.to_vec()))?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
+        self.keep(HistogramVec::new(HistogramOpts::new(Self::name(name), help).buckets(buckets.to_vec()), labels)?)
+    }
+}

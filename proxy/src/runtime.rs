@@ -1,0 +1,159 @@
+//! Everything that one request reads, in one place: settings, keys, upstreams, pages, counters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_config::settings::{AccessTokenType, Provider, Settings};
+use doorward_policy::login::Places;
+use doorward_policy::session::Limits;
+use doorward_policy::token::{AccessTokenProfile, TokenType};
+use tokio::runtime::Handle;
+
+use crate::access_log::AccessLog;
+use crate::bearer::BearerVerifier;
+use crate::entropy::{NoEntropy, RequestIds};
+use crate::idp::{IdpClient, ProviderFacts};
+use crate::keys::{KeyStore, Tempo};
+use crate::login::UsedAttempts;
+use crate::metrics::Metrics;
+use crate::pages::Pages;
+use crate::upstream::UpstreamPool;
+
+/// Shared by all worlds; nothing in it takes a lock that a request would wait for.
+#[derive(Debug)]
+pub struct Runtime {
+    pub settings: Arc<Settings>,
+    /// In the order of `settings.providers`.
+    pub providers: Vec<ProviderRuntime>,
+    /// In the order of `settings.routes`.
+    pub upstreams: Vec<Arc<UpstreamPool>>,
+    pub pages: Pages,
+    pub metrics: Arc<Metrics>,
+    pub access_log: Arc<AccessLog>,
+    pub request_ids: RequestIds,
+    pub used_attempts: UsedAttempts,
+    /// Where everything runs that talks to providers.
+    pub control: Handle,
+}
+
+/// One provider at work.
+#[derive(Debug)]
+pub struct ProviderRuntime {
+    facts: Arc<ProviderFacts>,
+    pub client: Arc<IdpClient>,
+    pub keys: Arc<KeyStore>,
+    /// `None` without an audience: its access tokens are not for us to read.
+    pub bearer: Option<BearerVerifier>,
+}
+
+/// Why the edge cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeFault {
+    #[error("providers.{name}: {text}")]
+    Provider { name: String, text: String },
+    #[error("routes: `{name}`: {text}")]
+    Upstream { name: String, text: String },
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    #[error("pages: {0}")]
+    Pages(String),
+}
+
+impl Runtime {
+    /// Puts everything together; nothing is fetched or connected yet.
+    ///
+    /// # Errors
+    /// [`RuntimeFault`].
+    pub fn new(settings: Settings, tempo: Tempo, access_log: AccessLog, control: Handle) -> Result<Self, RuntimeFault> {
+        let settings = Arc::new(settings);
+        let metrics = Arc::new(Metrics::new(&settings)?);
+        let providers = (0..settings.providers.len()).map(|index| ProviderRuntime::new(&settings, index, tempo, &control, &metrics));
+        let upstreams = settings.policy.routes().iter().zip(&settings.routes).map(|(route, io)| {
+            let pool = UpstreamPool::new(&route.name, &io.upstream);
+            pool.map(Arc::new).map_err(|text| RuntimeFault::Upstream { name: route.name.to_string(), text })
+        });
+        let insecure_issuers: Vec<&str> = settings.providers.iter().filter(|provider| provider.insecure_http).map(|provider| provider.issuer.as_str()).collect();
+        Ok(Self {
+            providers: providers.collect::<Result<_, _>>()?,
+            upstreams: upstreams.collect::<Result<_, _>>()?,
+            pages: Pages::new(&insecure_issuers).map_err(RuntimeFault::Pages)?,
+            access_log: Arc::new(access_log),
+            request_ids: RequestIds::new()?,
+            used_attempts: UsedAttempts::default(),
+            metrics,
+            control,
+            settings,
+        })
+    }
+
+    /// Idle and absolute limits of a session.
+    pub fn session_limits(&self) -> Limits {
+        Limits { idle: self.settings.session.idle, lifetime: self.settings.session.lifetime }
+    }
+
+    /// Whether `path` is one of our own endpoints, below the prefix; what follows it.
+    pub fn own_path<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(self.settings.server.prefix.as_str())?;
+        if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+    }
+
+    /// The provider whose callback alias `path` is.
+    pub fn callback_alias(&self, path: &str) -> Option<usize> {
+        self.settings.providers.iter().position(|provider| provider.callback_aliases.iter().any(|alias| alias == path))
+    }
+
+    /// `host` as it stands in the address bar: with the port, unless it is 443.
+    pub fn public_authority(&self, host: &str) -> String {
+        match self.settings.server.public_port {
+            443 => host.to_owned(),
+            port => format!("{host}:{port}"),
+        }
+    }
+}
+
+impl Places for Runtime {
+    fn holds(&self, host: &str, port: u16) -> bool {
+        port == self.settings.server.public_port && self.settings.policy.knows_host(host)
+    }
+
+    fn prefix(&self) -> &str {
+        &self.settings.server.prefix
+    }
+}
+
+impl ProviderRuntime {
+    fn new(settings: &Arc<Settings>, index: usize, tempo: Tempo, control: &Handle, metrics: &Arc<Metrics>) -> Result<Self, RuntimeFault> {
+        let facts = Arc::new(ProviderFacts { settings: settings.clone(), index });
+        let provider = facts.provider();
+        let client = IdpClient::new(facts.clone()).map_err(|text| RuntimeFault::Provider { name: provider.name.clone(), text })?;
+        let client = Arc::new(client);
+        let keys = KeyStore::new(&provider.name, client.clone(), tempo, control.clone(), metrics.clone());
+        let bearer = provider.audience.as_deref().map(|audience| {
+            let profile = AccessTokenProfile {
+                issuer: provider.issuer.as_str().into(),
+                audience: audience.into(),
+                organization: provider.organization.as_deref().map(Into::into),
+            };
+            BearerVerifier::new(&provider.name, profile, provider.algorithms.clone(), token_type(provider.access_token_type), keys.clone(), metrics.clone())
+        });
+        Ok(Self { facts, client, keys, bearer })
+    }
+
+    pub fn settings(&self) -> &Provider {
+        self.facts.provider()
+    }
+}
+
+/// The settings' word for what a token's header must say, in the policy's.
+pub fn token_type(configured: AccessTokenType) -> TokenType {
+    match configured {
+        AccessTokenType::AtJwt => TokenType::AtJwt,
+        AccessTokenType::Jwt => TokenType::Jwt,
+        AccessTokenType::Either => TokenType::Either,
+    }
+}
+
+/// How long a body of ours (a form) may take to arrive.
+pub const FORM_PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,185 @@
+//! Putting the edge together, and taking it apart again without cutting anybody off.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use doorward_config::settings::{Server, Settings};
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use tokio::sync::watch;
+
+use crate::access_log::{AccessLog, RefusedLine, now_millis};
+use crate::admin::{self, Admin};
+use crate::edge::Edge;
+use crate::keys::Tempo;
+use crate::listen::{ConnectionEvents, Drained, Listeners, OurHosts, Serving, h2_options, server_options};
+use crate::runtime::{Runtime, RuntimeFault};
+use crate::tls::{CertInfo, CertificateError, CertificateWatcher, TlsStore};
+
+/// Idle connections to apps that one world keeps.
+const UPSTREAM_POOL: usize = 256;
+/// How long the first look-up of upstream names may hold up the start.
+const FIRST_RESOLVE: Duration = Duration::from_secs(3);
+
+/// A running edge. Dropping it ends it at once; [`Doorward::stop`] lets requests in flight finish.
+#[derive(Debug)]
+pub struct Doorward {
+    runtime: Arc<Runtime>,
+    serving: Option<Serving>,
+    admin: Option<SocketAddr>,
+    draining: Arc<AtomicBool>,
+    /// Keeps the certificates' files watched.
+    _watcher: Option<CertificateWatcher>,
+    /// Wakes what waits for the end on the admin listener.
+    _shutdown: watch::Sender<bool>,
+    control: Option<tokio::runtime::Runtime>,
+}
+
+/// Why the edge does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    #[error(transparent)]
+    Runtime(#[from] RuntimeFault),
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
+    #[error("{0}")]
+    Listen(#[from] std::io::Error),
+}
+
+impl Doorward {
+    /// Starts. Must not be called from within an async runtime: it waits for names to be resolved.
+    ///
+    /// # Errors
+    /// [`StartFault`]; nothing is left running then.
+    pub fn start(settings: Settings, tempo: Tempo, access_log: AccessLog) -> Result<Self, StartFault> {
+        // Everything that waits for others (providers, names, health checks) runs here, never on a world's thread.
+        let control = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
+        let server = settings.server.clone();
+        let runtime = Arc::new(Runtime::new(settings, tempo, access_log, control.handle().clone())?);
+        let tls = TlsStore::load(&server.tls)?;
+        let listeners = Listeners::bind(&server)?;
+        let admin_listener = server.admin.map(|address| control.block_on(admin::bind(address))).transpose()?;
+        let admin = admin_listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
+
+        control.block_on(first_look(&runtime));
+        for pool in &runtime.upstreams {
+            control.spawn(pool.clone().keep_fresh(runtime.metrics.clone()));
+        }
+        let watcher = watch_certificates(&tls, &runtime);
+        let draining = Arc::new(AtomicBool::new(false));
+        let (shutdown, ended) = watch::channel(false);
+        if let Some(listener) = admin_listener {
+            control.spawn(Admin::new(runtime.clone(), draining.clone()).serve(listener, ended));
+        }
+        let serving = serve(listeners, &server, tls, &runtime)?;
+        Ok(Self { runtime, serving: Some(serving), admin, draining, _watcher: watcher, _shutdown: shutdown, control: Some(control) })
+    }
+
+    /// Where TLS is spoken.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.serving.as_ref().map(|serving| serving.addresses().to_vec()).unwrap_or_default()
+    }
+
+    /// Where plain HTTP is redirected.
+    pub fn redirect_addresses(&self) -> Vec<SocketAddr> {
+        self.serving.as_ref().map(|serving| serving.redirect_addresses().to_vec()).unwrap_or_default()
+    }
+
+    /// Where metrics and health are.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    /// Says on `/readyz` that it is about to stop, so that a load balancer looks elsewhere.
+    pub fn announce_stop(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Stops: no new connections, requests in flight may finish within the configured time.
+    pub fn stop(mut self) -> Drained {
+        self.announce_stop();
+        let grace = self.runtime.settings.server.drain;
+        let drained = match (self.serving.take(), &self.control) {
+            (Some(serving), Some(control)) => control.block_on(serving.stop(grace)),
+            _ => Drained { clean: false },
+        };
+        self.runtime.access_log.flush();
+        drained
+    }
+}
+
+impl Drop for Doorward {
+    fn drop(&mut self) {
+        if let Some(control) = self.control.take() {
+            // Fetches under way are nobody's any more.
+            control.shutdown_background();
+        }
+    }
+}
+
+/// Names that are addresses already are known at once; the others are given a moment.
+async fn first_look(runtime: &Arc<Runtime>) {
+    let looks = futures::future::join_all(runtime.upstreams.iter().map(|pool| pool.resolve()));
+    if tokio::time::timeout(FIRST_RESOLVE, looks).await.is_err() {
+        tracing::warn!("some upstream names are not resolved yet; their routes answer 503 until they are");
+    }
+}
+
+fn watch_certificates(tls: &Arc<TlsStore>, runtime: &Arc<Runtime>) -> Option<CertificateWatcher> {
+    let metrics = runtime.metrics.clone();
+    let report = move |outcome: Result<Vec<CertInfo>, String>| {
+        metrics.certificate_reloads.with_label_values(&[if outcome.is_ok() { "ok" } else { "error" }]).inc();
+        match outcome {
+            Ok(certificates) => certificates.iter().for_each(|certificate| {
+                metrics.certificates.with_label_values(&[certificate.name.as_str()]).set(certificate.not_after);
+            }),
+            Err(text) => tracing::error!("certificates were not reloaded, the old ones stay: {text}"),
+        }
+    };
+    CertificateWatcher::start(tls.clone(), report)
+        .inspect_err(|error| tracing::warn!("certificate files are not watched: {error}"))
+        .ok()
+}
+
+fn serve(listeners: Listeners, server: &Server, tls: Arc<TlsStore>, runtime: &Arc<Runtime>) -> Result<Serving, StartFault> {
+    let conf = Arc::new(ServerConf { threads: 1, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() });
+    let limits = server.limits.clone();
+    let factory = {
+        let runtime = runtime.clone();
+        move |_world: usize| {
+            let mut proxy = http_proxy(&conf, Edge::new(runtime.clone()));
+            proxy.h2_options = Some(h2_options(&limits));
+            proxy.server_options = Some(server_options(&limits));
+            Arc::new(proxy)
+        }
+    };
+    let hosts: OurHosts = {
+        let runtime = runtime.clone();
+        Arc::new(move |name: &str| runtime.settings.policy.knows_host(name))
+    };
+    Ok(listeners.serve(tls, factory, hosts, Arc::new(Events(runtime.clone())))?)
+}
+
+/// Counts and logs what never became a request.
+struct Events(Arc<Runtime>);
+
+impl ConnectionEvents for Events {
+    fn refused(&self, client: IpAddr, reason: &'static str, status: Option<u16>, request_id: &str) {
+        self.0.metrics.refused.with_label_values(&[reason]).inc();
+        self.0.access_log.write(&RefusedLine { time: now_millis(), request_id, client, status, decision: "refuse", reason });
+    }
+
+    fn handshake(&self, outcome: &'static str) {
+        self.0.metrics.handshakes.with_label_values(&[outcome]).inc();
+    }
+
+    fn connection(&self, delta: i64) {
+        self.0.metrics.connections.add(delta);
+    }
+}

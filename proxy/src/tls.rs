@@ -1,0 +1,16 @@
+//! Certificates and the TLS server configuration, replaceable while running.
+//!
+//! [`TlsStore`] holds one finished `rustls` configuration; each new connection takes the current one, so a reload is a
+//! single pointer swap and never disturbs what is already open. [`CertificateWatcher`] follows the files. Client
+//! certificates, OCSP stapling and early data are deliberately absent.
+
+mod certificate;
+mod resolver;
+mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+mod watcher;
+
+pub use certificate::{CertInfo, CertificateError};
+pub use store::TlsStore;
+pub use watcher::CertificateWatcher;

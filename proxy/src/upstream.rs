@@ -1,0 +1,198 @@
+//! The servers behind a route: resolved and checked in the background, chosen without waiting.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use doorward_config::settings::{HealthCheck, Upstream, UpstreamHost, UpstreamProtocol, UpstreamServer};
+use pingora::lb::discovery::ServiceDiscovery;
+use pingora::lb::health_check::HttpHealthCheck;
+use pingora::lb::selection::RoundRobin;
+use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
+use pingora::protocols::tls::CaType;
+use pingora::upstreams::peer::{ALPN, HttpPeer, PeerOptions};
+use pingora::utils::tls::{WrappedX509, parse_x509};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::metrics::Metrics;
+
+/// Names are looked up again this often.
+const RESOLVE: Duration = Duration::from_secs(10);
+/// How long one health check may take.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
+/// Idle connections to a server are kept this long.
+const IDLE: Duration = Duration::from_secs(60);
+/// Servers tried in turn before giving up on finding one that is well.
+const TRIES: usize = 64;
+
+/// The servers of one route.
+pub struct UpstreamPool {
+    name: Box<str>,
+    balancer: LoadBalancer<RoundRobin>,
+    health: Option<Duration>,
+    pub host: UpstreamHost,
+    own_host: Box<str>,
+}
+
+impl std::fmt::Debug for UpstreamPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamPool").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl UpstreamPool {
+    /// Prepares a pool; nothing is resolved yet.
+    ///
+    /// # Errors
+    /// A text when the upstream's CA cannot be used.
+    pub fn new(route: &str, upstream: &Upstream) -> Result<Self, String> {
+        let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref()).map(authorities).transpose()?;
+        let template = peer_template(route, upstream, ca);
+        let own_host = own_host(upstream);
+        let resolver = Resolver { servers: upstream.servers.clone(), template: template.clone() };
+        let mut balancer = LoadBalancer::from_backends(Backends::new(Box::new(resolver)));
+        if let Some(check) = &upstream.health {
+            balancer.set_health_check(Box::new(health_check(check, upstream, &template, &own_host)?));
+        }
+        let health = upstream.health.as_ref().map(|check| check.every);
+        Ok(Self { name: route.into(), balancer, health, host: upstream.host.clone(), own_host: own_host.into() })
+    }
+
+    /// The next server that is well, ready to connect to.
+    pub fn next(&self) -> Option<HttpPeer> {
+        self.balancer.select(b"", TRIES)?.ext.get::<HttpPeer>().cloned()
+    }
+
+    /// `host:port` of the upstream itself, for `host: upstream`.
+    pub fn own_host(&self) -> &str {
+        &self.own_host
+    }
+
+    /// Resolves and checks until the task that runs it is dropped.
+    pub async fn keep_fresh(self: Arc<Self>, metrics: Arc<Metrics>) {
+        let mut next_resolve = tokio::time::Instant::now();
+        let every = self.health.unwrap_or(RESOLVE).min(RESOLVE);
+        loop {
+            if tokio::time::Instant::now() >= next_resolve {
+                self.resolve().await;
+                next_resolve = tokio::time::Instant::now() + RESOLVE;
+            }
+            if self.health.is_some() {
+                self.balancer.backends().run_health_check(true).await;
+            }
+            let backends = self.balancer.backends();
+            let well = backends.get_backend().iter().filter(|backend| backends.ready(backend)).count();
+            metrics.upstream_healthy.with_label_values(&[&*self.name]).set(i64::try_from(well).unwrap_or(i64::MAX));
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    /// Looks the names up now; a failure keeps what was known.
+    pub async fn resolve(&self) {
+        if let Err(error) = self.balancer.update().await {
+            tracing::warn!(route = &*self.name, "upstream names could not be resolved: {}", error.etype().as_str());
+        }
+    }
+}
+
+/// Turns names into addresses, each with the peer that connects to it.
+struct Resolver {
+    servers: Vec<UpstreamServer>,
+    template: HttpPeer,
+}
+
+#[async_trait]
+impl ServiceDiscovery for Resolver {
+    async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
+        let mut backends = BTreeSet::new();
+        let mut failed = None;
+        for server in &self.servers {
+            match tokio::net::lookup_host((server.host.as_str(), server.port)).await {
+                Ok(addresses) => backends.extend(addresses.map(|address| self.backend(address))),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            // One name that fails does not take the others away; all of them failing changes nothing.
+            Some(error) if backends.is_empty() => Err(pingora::Error::because(pingora::ErrorType::ConnectError, "lookup", error)),
+            _ => Ok((backends, HashMap::new())),
+        }
+    }
+}
+
+impl Resolver {
+    fn backend(&self, address: std::net::SocketAddr) -> Backend {
+        let mut peer = self.template.clone();
+        peer._address = pingora::protocols::l4::socket::SocketAddr::Inet(address);
+        let mut ext = Extensions::new();
+        ext.insert(peer);
+        Backend { addr: pingora::protocols::l4::socket::SocketAddr::Inet(address), weight: 1, ext }
+    }
+}
+
+fn peer_template(route: &str, upstream: &Upstream, ca: Option<Arc<CaType>>) -> HttpPeer {
+    let name = upstream.tls.as_ref().map(|tls| tls.server_name.clone()).unwrap_or_default();
+    let placeholder = std::net::SocketAddr::from(([0, 0, 0, 0], 1));
+    let mut peer = HttpPeer::new(placeholder, upstream.tls.is_some(), name);
+    // pingora's pool key knows neither CA nor protocol: two routes must never share a connection that one of them would
+    // not have made (TLS-22).
+    let mut group = DefaultHasher::new();
+    (route, upstream.protocol as u8, upstream.tls.as_ref().map(|tls| (&tls.ca, &tls.server_name))).hash(&mut group);
+    peer.group_key = group.finish();
+    let options: &mut PeerOptions = &mut peer.options;
+    options.connection_timeout = Some(upstream.connect);
+    options.total_connection_timeout = Some(upstream.connect);
+    options.read_timeout = Some(upstream.read);
+    options.write_timeout = Some(upstream.write);
+    options.idle_timeout = Some(IDLE);
+    options.ca = ca;
+    options.max_h2_streams = 100;
+    options.alpn = match upstream.protocol {
+        UpstreamProtocol::Http1 => ALPN::H1,
+        UpstreamProtocol::H2 | UpstreamProtocol::H2c => ALPN::H2,
+    };
+    peer
+}
+
+fn authorities(pem: &[u8]) -> Result<Arc<CaType>, String> {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| format!("the CA cannot be read: {error}"))?;
+    let mut parsed = Vec::new();
+    for certificate in certificates {
+        // `parse_x509` panics on what it cannot read, so look first.
+        x509_parser::parse_x509_certificate(&certificate).map_err(|error| format!("the CA is no certificate: {error}"))?;
+        parsed.push(WrappedX509::new(certificate.to_vec(), parse_x509));
+    }
+    if parsed.is_empty() { Err("the CA file holds no certificate".into()) } else { Ok(parsed.into()) }
+}
+
+fn own_host(upstream: &Upstream) -> String {
+    let Some(first) = upstream.servers.first() else { return String::new() };
+    let host = if first.host.contains(':') { format!("[{}]", first.host) } else { first.host.clone() };
+    match (first.port, upstream.tls.is_some()) {
+        (443, true) | (80, false) => host,
+        (port, _) => format!("{host}:{port}"),
+    }
+}
+
+fn health_check(check: &HealthCheck, upstream: &Upstream, template: &HttpPeer, own_host: &str) -> Result<HttpHealthCheck, String> {
+    let host = match &upstream.host {
+        UpstreamHost::Fixed(name) => name.as_str(),
+        UpstreamHost::Keep | UpstreamHost::Upstream => own_host,
+    };
+    let mut http = HttpHealthCheck::new(host, upstream.tls.is_some());
+    let path = http::Uri::try_from(check.path.as_str()).map_err(|error| format!("the health path is no path: {error}"))?;
+    http.req.set_uri(path);
+    http.peer_template = template.clone();
+    http.peer_template.options.read_timeout = Some(HEALTH_PATIENCE);
+    http.peer_template.options.total_connection_timeout = Some(HEALTH_PATIENCE);
+    http.consecutive_success = 1;
+    http.consecutive_failure = 2;
+    http.reuse_connection = true;
+    http.validator = Some(Box::new(|answer| {
+        if answer.status.is_success() { Ok(()) } else { pingora::Error::e_explain(pingora::ErrorType::HTTPStatus(answer.status.as_u16()), "not well") }
+    }));
+    Ok(http)
+}
