@@ -69,6 +69,7 @@ pub struct Match<'p> {
     pub route: &'p Route,
     pub route_index: usize,
     pub rule: &'p Rule,
+    pub rule_index: usize,
 }
 
 /// What a decision may look at besides the identity.
@@ -151,8 +152,8 @@ impl Policy {
         {
             return Err(DenyReason::AmbiguousPath);
         }
-        let rule = &route.rules[found.ok_or(DenyReason::NoRule)?];
-        Ok(Match { route, route_index, rule })
+        let rule_index = found.ok_or(DenyReason::NoRule)?;
+        Ok(Match { route, route_index, rule: &route.rules[rule_index], rule_index })
     }
 }
 

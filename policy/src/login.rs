@@ -12,3 +12,6 @@ pub use attempt::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, Atte
 pub use authorization::{RESERVED_PARAMETERS, AuthorizationRequest};
 pub use callback::{Callback, CallbackFault, parse_parameters};
 pub use return_to::{Places, ReturnTo, ReturnToFault};
+
+#[cfg(test)]
+mod tests;

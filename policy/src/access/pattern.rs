@@ -85,10 +85,10 @@ impl PathPrefix {
     /// [`PatternFault`]; stars have no place in a route's path.
     pub fn parse(text: &str) -> Result<Self, PatternFault> {
         let rest = text.strip_prefix('/').ok_or(PatternFault::NotAbsolute)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.is_empty() {
             return Ok(Self::default());
         }
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
         Ok(Self { segments: rest.split('/').map(literal).collect::<Result<_, _>>()? })
     }
 

@@ -102,12 +102,12 @@ impl HeadFault {
     /// The status the client is answered with.
     pub const fn status(self) -> u16 {
         match self {
-            Self::MethodNotServed => 405,       // RFC 9110 §15.5.6
-            Self::TargetTooLong => 414,         // RFC 9110 §15.5.15
-            Self::Expect => 417,                // RFC 9110 §15.5.18
+            Self::MethodNotServed => 405,                   // RFC 9110 §15.5.6
+            Self::TargetTooLong => 414,                     // RFC 9110 §15.5.15
+            Self::Expect => 417,                            // RFC 9110 §15.5.18
             Self::HeadTooLong | Self::TooManyFields => 431, // RFC 6585 §5
-            Self::TransferCodingUnknown => 501, // RFC 9112 §6.1
-            Self::Version => 505,               // RFC 9110 §15.6.6
+            Self::TransferCodingUnknown => 501,             // RFC 9112 §6.1
+            Self::Version => 505,                           // RFC 9110 §15.6.6
             Self::BareLf
             | Self::BareCr
             | Self::LeadingLines

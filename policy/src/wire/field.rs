@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::line::{RequestLine, Version};
-use super::{Body, Head, HeadFault, HeadLimits};
+use super::{Body, Head, HeadFault, HeadLimits, find};
 use crate::request::Host;
 
 /// Elements in all `Connection` fields together, empty ones included.
@@ -30,7 +30,7 @@ pub(super) fn judge(buf: &[u8], at: Range<usize>, limits: &HeadLimits) -> Result
     let mut count = 0;
     let mut start = at.start;
     while start < at.end {
-        let Some(len) = buf[start..at.end].iter().position(|b| *b == b'\n') else { return Err(HeadFault::BareCr) };
+        let Some(len) = find(&buf[start..at.end], b'\n') else { return Err(HeadFault::BareCr) };
         count += 1;
         if count > limits.fields {
             return Err(HeadFault::TooManyFields);
@@ -170,7 +170,8 @@ fn once(seen: &mut bool) -> Result<(), HeadFault> {
 /// RFC 9110 §8.6: digits. No list, no sign, no leading zero that someone might read as octal; below 2⁶³.
 fn content_length(value: &[u8]) -> Option<u64> {
     let digits = framing_value(value);
-    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) || (digits[0] == b'0' && digits.len() > 1) {
+    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) || (digits[0] == b'0' && digits.len() > 1)
+    {
         return None;
     }
     let length = digits.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
@@ -216,7 +217,12 @@ fn folds_to(name: &[u8], lower: &[u8]) -> bool {
 
 /// The first byte that no line may hold, HTAB excepted.
 fn stray_byte(text: &[u8]) -> Option<HeadFault> {
-    let found = text.iter().find(|b| matches!(b, 0x00..=0x08 | 0x0a..=0x1f | 0x7f))?;
+    let is_stray = |b: u8| (b < 0x20 && b != b'\t') | (b == 0x7f);
+    // Without an early exit it is vector code, and there is hardly ever one.
+    if !text.iter().fold(false, |found, b| found | is_stray(*b)) {
+        return None;
+    }
+    let found = text.iter().find(|b| is_stray(**b))?;
     Some(if *found == b'\r' { HeadFault::BareCr } else { HeadFault::ControlByte })
 }
 

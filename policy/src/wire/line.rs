@@ -90,9 +90,5 @@ fn judge_target(method: &[u8], target: &[u8], limits: &HeadLimits) -> Result<(),
     let path_byte = |b: u8| (0x21..=0x7e).contains(&b) && !matches!(b, b'"' | b'#' | b'<' | b'>' | b'\\' | b'`' | b'{' | b'}');
     let query_byte = |b: u8| (0x21..=0x7e).contains(&b) && !matches!(b, b'"' | b'#' | b'<' | b'>');
     let (path, query) = target.split_at(path_len);
-    if path.iter().all(|b| path_byte(*b)) && query.iter().all(|b| query_byte(*b)) {
-        Ok(())
-    } else {
-        Err(HeadFault::TargetByte)
-    }
+    if path.iter().all(|b| path_byte(*b)) && query.iter().all(|b| query_byte(*b)) { Ok(()) } else { Err(HeadFault::TargetByte) }
 }

@@ -1,0 +1,276 @@
+//! A whole edge in this process: the stand-in tenant before it, a recording app behind it, ports of its own.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use doorward_demo::tenant::{self, Tenant, TenantSettings};
+use doorward_proxy::access_log::AccessLog;
+use doorward_proxy::keys::Tempo;
+use doorward_proxy::serve::Doorward;
+use rustls::pki_types::CertificateDer;
+
+use crate::client::{Answer, Browser, Raw, path_of};
+use crate::recorder::Recorder;
+
+/// Host of the app that people sign in to.
+pub const APP: &str = "app.localhost";
+/// Host of the app that programs call.
+pub const API: &str = "api.localhost";
+/// A session key for tests.
+pub const SESSION_KEY: &str = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=";
+
+/// What a test changes about the usual edge.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Below `server:`, indented by two.
+    pub server: String,
+    /// Below `providers: tenant:`, indented by four.
+    pub provider: String,
+    /// `identity:` and `headers:` as a whole.
+    pub identity: String,
+    /// The whole list below `routes:`; `UPSTREAM` stands for the recorder.
+    pub routes: String,
+    pub issuer: Option<String>,
+    pub tempo: Tempo,
+    pub session: String,
+    pub tenant: Option<TenantSettings>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            server: "  limits: { connections_per_client: 1000 }\n".into(),
+            provider: String::new(),
+            identity: IDENTITY.into(),
+            routes: ROUTES.into(),
+            issuer: None,
+            tempo: Tempo::default(),
+            session: "  idle: 1h\n  lifetime: 12h\n".into(),
+            tenant: None,
+        }
+    }
+}
+
+const IDENTITY: &str = r#"
+identity:
+  roles: ["https://acme.dev/roles"]
+headers:
+  X-Auth-User: "{user}"
+  X-Auth-Email: "{email}"
+  X-Auth-Roles: "{roles}"
+  X-Auth-Permissions: "{permissions}"
+"#;
+
+const ROUTES: &str = r#"
+  - name: app
+    host: app.localhost
+    upstream: UPSTREAM
+    rules:
+      - { path: [/, "/public/**"], allow: public }
+      - { path: "/admin/**", allow: { role: admin } }
+      - { path: "/closed/**", allow: nobody }
+      - { path: "/lan/**", allow: { network: [10.0.0.0/8] } }
+      - { allow: signed-in }
+  - name: api
+    host: api.localhost
+    upstream: UPSTREAM
+    accept: bearer
+    cors: { origins: ["https://spa.example"], methods: [GET, POST], headers: [authorization] }
+    rules:
+      - { path: "/open/**", allow: public }
+      - { methods: [GET], allow: { scope: "read:items" } }
+      - { allow: { scope: "write:items" } }
+  - name: passing
+    host: pass.localhost
+    upstream: UPSTREAM
+    accept: bearer
+    pass_token: true
+    rules: [{ allow: signed-in }]
+  - name: both
+    host: both.localhost
+    upstream: UPSTREAM
+    rules: [{ allow: signed-in }]
+"#;
+
+/// The running whole.
+#[derive(Debug)]
+pub struct Scene {
+    pub tenant: Tenant,
+    pub app: Recorder,
+    pub folder: tempfile::TempDir,
+    pub ca: CertificateDer<'static>,
+    edge: Option<Doorward>,
+    log: Captured,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if let Some(edge) = self.edge.take() {
+            // Stopping waits, which an async test must not.
+            std::thread::spawn(move || drop(edge));
+        }
+    }
+}
+
+/// Makes crypto work: the first statement of every test that needs any.
+pub fn install() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
+
+impl Scene {
+    /// The usual edge.
+    pub async fn start() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    /// An edge with what a test changes.
+    pub async fn with(plan: Plan) -> Self {
+        Self::in_front_of(plan, Recorder::start().await).await
+    }
+
+    pub async fn in_front_of(plan: Plan, app: Recorder) -> Self {
+        install();
+        let settings = plan.tenant.clone().unwrap_or_default();
+        let tenant = Tenant::start(settings).await.expect("a tenant");
+        let folder = tempfile::tempdir().expect("a folder");
+        let ca = write_certificate(folder.path());
+        let text = configuration(&plan, &tenant, app.address());
+        let (edge, log) = launch(folder.path(), &text, plan.tempo).await;
+        Self { tenant, app, folder, ca, edge: Some(edge), log }
+    }
+
+    pub fn edge(&self) -> &Doorward {
+        self.edge.as_ref().expect("a running edge")
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.edge().addresses()[0]
+    }
+
+    /// Stops gracefully and says whether every connection ended by itself.
+    pub async fn stop(&mut self) -> bool {
+        let edge = self.edge.take().expect("a running edge");
+        tokio::task::spawn_blocking(move || edge.stop().clean).await.expect("no panic")
+    }
+
+    /// A connection for bytes as they are.
+    pub async fn raw(&self, host: &str) -> Raw {
+        Raw::connect(self.address(), &self.ca, host).await
+    }
+
+    /// Sends one HTTP/1.1 request and reads the answer.
+    pub async fn ask(&self, host: &str, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.browser(host).request(method, path, fields, b"").await
+    }
+
+    /// An API call.
+    pub async fn call(&self, path: &str, token: &str) -> Answer {
+        self.ask(API, "GET", path, &[("authorization", &format!("Bearer {token}"))]).await
+    }
+
+    /// A browser without cookies.
+    pub fn browser(&self, host: &str) -> Browser {
+        Browser { address: self.address(), ca: self.ca.clone(), host: host.into(), cookies: Default::default() }
+    }
+
+    /// A browser in which `persona` has signed in.
+    pub async fn signed_in(&self, host: &str, persona: &str) -> Browser {
+        let mut browser = self.browser(host);
+        let answer = self.sign_in(&mut browser, "/private", persona).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        browser
+    }
+
+    /// Goes to `path`, signs in at the tenant and comes back; the answer is the callback's.
+    pub async fn sign_in(&self, browser: &mut Browser, path: &str, persona: &str) -> Answer {
+        let redirect = browser.go(path).await;
+        assert_eq!(redirect.status, 302, "{}", redirect.text());
+        let callback = self.tenant.sign_in(redirect.location(), persona).await.expect("the tenant signs in");
+        browser.go(&path_of(&callback)).await
+    }
+
+    /// A token that reads items.
+    pub fn token(&self, persona: &str) -> String {
+        self.tenant.access_token_for(persona, tenant::AUDIENCE, "openid read:items")
+    }
+
+    /// What the admin listener says.
+    pub async fn admin(&self, path: &str) -> (u16, String) {
+        let address = self.edge().admin_address().expect("an admin listener");
+        let answer = reqwest::get(format!("http://{address}{path}")).await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
+    }
+
+    /// The value of a metric; 0 when there is no such series.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let (_, text) = self.admin("/metrics").await;
+        let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+        line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// The access log so far.
+    pub async fn log(&self) -> Vec<serde_json::Value> {
+        // The writer has a thread of its own; a line is there a moment after the answer.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let bytes = self.log.0.lock().expect("no panic while logging").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+}
+
+/// Memory that a log writes to.
+#[derive(Debug, Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic while logging").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn launch(folder: &Path, text: &str, tempo: Tempo) -> (Doorward, Captured) {
+    let path: PathBuf = folder.join("doorward.yaml");
+    std::fs::write(&path, text).expect("a writable folder");
+    let log = Captured::default();
+    let access_log = AccessLog::new(log.clone());
+    let started = tokio::task::spawn_blocking(move || {
+        let loaded = doorward_config::load(&path).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        Doorward::start(loaded.settings, tempo, access_log).unwrap_or_else(|fault| panic!("{fault}"))
+    });
+    (started.await.expect("the edge starts"), log)
+}
+
+fn configuration(plan: &Plan, tenant: &Tenant, app: SocketAddr) -> String {
+    let domain = tenant.address();
+    let provider = plan.issuer.as_ref().map_or_else(
+        || format!("    kind: auth0\n    domain: \"{domain}\"\n    audience: {}\n    client_id: {}\n    client_secret: {{ file: secret }}", tenant::AUDIENCE, tenant::CLIENT_ID),
+        |issuer| format!("    kind: oidc\n    issuer: \"{issuer}\"\n    client_id: {}\n    client_secret: {{ file: secret }}", tenant::CLIENT_ID),
+    );
+    format!(
+        "version: 1\nserver:\n  listen: [\"127.0.0.1:0\"]\n  public_port: 443\n  admin: 127.0.0.1:0\n  cores: 2\n  drain: 5s\n  tls: {{ certificates: [{{ cert: tls.crt, key: tls.key }}] }}\n{}providers:\n  tenant:\n{provider}\n    insecure_http: true\n{}session:\n  keys: [{{ file: session.key }}]\n{}{}routes:{}",
+        plan.server,
+        plan.provider,
+        plan.session,
+        plan.identity,
+        plan.routes.replace("UPSTREAM", &format!("http://{app}")),
+    )
+}
+
+fn write_certificate(folder: &Path) -> CertificateDer<'static> {
+    let names = ["localhost", "app.localhost", "api.localhost", "pass.localhost", "both.localhost", "*.localhost", "unknown.test"].map(str::to_owned);
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    std::fs::write(folder.join("tls.crt"), made.cert.pem()).expect("a writable folder");
+    std::fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).expect("a writable folder");
+    std::fs::write(folder.join("session.key"), SESSION_KEY).expect("a writable folder");
+    std::fs::write(folder.join("secret"), tenant::CLIENT_SECRET).expect("a writable folder");
+    made.cert.der().clone()
+}
