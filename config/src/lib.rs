@@ -1,1 +1,105 @@
-//! placeholder
+//! What the operator wrote, turned into what will run.
+//!
+//! Text becomes a tree of values that know where they stand ([`document`], one model for YAML, TOML and JSON);
+//! `${NAME}` is replaced in it ([`interpolate`]); the readers under [`read`] turn it into [`settings::Settings`] and
+//! report whatever they cannot. They never stop at the first problem: an operator sees all of them at once, each at
+//! its line, with what to do about it.
+//!
+//! There is no half-valid result. One error anywhere means no settings.
+
+mod document;
+mod environment;
+mod interpolate;
+mod problem;
+mod read;
+mod report;
+pub mod settings;
+
+use std::path::{Path, PathBuf};
+
+pub use environment::{Environment, ProcessEnvironment};
+pub use problem::{Place, Problem, Severity, WarningCode};
+pub use report::Report;
+use settings::Settings;
+
+/// A configuration file and what stands in it.
+#[derive(Clone)]
+pub struct Source {
+    pub path: PathBuf,
+    pub text: String,
+}
+
+/// Settings, and what is worth a second look although they work.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// May be empty.
+    pub warnings: Report,
+}
+
+/// Largest file that is read: tens of thousands of routes.
+const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Reads a configuration file; its extension says whether it is YAML, TOML or JSON.
+///
+/// # Errors
+/// [`Report`] with every problem there is, in the order of their lines.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let unreadable = |error: std::io::Error| Report::unreadable(path, format!("cannot be read: {error}"), "name another file with `--config`");
+    // A pipe or a device would never end: ask first, then read no more than was asked for.
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > SIZE_LIMIT {
+        return Err(too_large(path));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(bytes).map_err(|_| Report::unreadable(path, "is not UTF-8 text".into(), "save it as UTF-8"))?;
+    load_text(path, text, &ProcessEnvironment)
+}
+
+/// Reads a configuration that is at hand already. `path` names it, tells its format, and its folder is where relative
+/// file names in it begin.
+///
+/// # Errors
+/// [`Report`] with every problem there is, in the order of their lines.
+pub fn load_text(path: &Path, text: String, env: &dyn Environment) -> Result<Loaded, Report> {
+    if text.len() as u64 > SIZE_LIMIT {
+        return Err(too_large(path));
+    }
+    let Some(format) = document::Format::of(path) else {
+        return Err(Report::unreadable(
+            path,
+            "has no known format".into(),
+            "the name ends in `.yaml`, `.yml`, `.toml` or `.json`",
+        ));
+    };
+    let source = Source { path: path.to_owned(), text };
+    let mut findings = Vec::new();
+    let root = document::parse(format, &source.text, &mut findings);
+    let reading = read::Reading::new(&source, env);
+    let parsed = root.is_some();
+    let settings = root.and_then(|mut root| {
+        reading.cover_secrets(&root);
+        interpolate::expand(&mut root, &source.text, env, &mut findings);
+        read::settings(&reading, &root)
+    });
+    let report = reading.into_report(findings, parsed);
+    match settings {
+        Some(settings) if report.error_count() == 0 => Ok(Loaded { settings, warnings: report }),
+        _ => Err(report),
+    }
+}
+
+fn too_large(path: &Path) -> Report {
+    Report::unreadable(
+        path,
+        format!("is larger than {} MiB", SIZE_LIMIT >> 20),
+        "split the routes among several instances",
+    )
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The text may hold secrets.
+        f.debug_struct("Source").field("path", &self.path).finish_non_exhaustive()
+    }
+}

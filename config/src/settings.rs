@@ -12,7 +12,6 @@ use doorward_policy::secret::Secret;
 use doorward_policy::session::SealingKeys;
 use doorward_policy::token::Algorithm;
 use ipnet::IpNet;
-use url::Url;
 
 /// Everything the edge needs to run.
 #[derive(Debug)]
@@ -151,7 +150,11 @@ pub enum ClientAuth {
     /// A public client: PKCE alone.
     None,
     /// `private_key_jwt` (RFC 7523)
-    PrivateKeyJwt { key: Secret<Vec<u8>>, algorithm: Algorithm, kid: Option<String> },
+    PrivateKeyJwt {
+        key: Secret<Vec<u8>>,
+        algorithm: Algorithm,
+        kid: Option<String>,
+    },
 }
 
 /// Which `typ` an access token must carry.
@@ -247,5 +250,8 @@ pub struct HealthCheck {
 pub enum Rewrite {
     Keep,
     /// Replace this prefix (whole segments) with `to` (`/` for stripping).
-    Prefix { from: String, to: String },
+    Prefix {
+        from: String,
+        to: String,
+    },
 }

@@ -35,6 +35,7 @@ mod provider;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -128,8 +129,8 @@ impl HostileIdp {
 
     /// A provider with this profile on a free loopback port.
     pub async fn start_as(profile: Profile) -> Self {
-        let listener = bind(0).await;
-        let decoy = bind(0).await;
+        let listener = bind_fresh().await;
+        let decoy = bind_fresh().await;
         let address = local_address(&listener);
         let issuer = format!("http://{address}{}", profile.issuer_path);
         let shared = Arc::new(Shared {
@@ -224,7 +225,7 @@ impl HostileIdp {
 
     /// Listens again where it listened before [`stop`](Self::stop).
     pub async fn resume(&self) {
-        let listener = bind(self.address.port()).await;
+        let listener = bind_again(self.address.port()).await;
         let server = tokio::spawn(wire::serve(listener, Arc::clone(&self.shared), false));
         if let Some(previous) = self.server().replace(server) {
             previous.abort();
@@ -360,8 +361,26 @@ impl Drop for HostileIdp {
     }
 }
 
-/// A listener on loopback. A port that was just released may need a moment.
-async fn bind(port: u16) -> TcpListener {
+/// A listener on a port of its own. It lies below the ports that the system gives to whoever asks for any, so that
+/// nobody takes it while the provider is stopped.
+async fn bind_fresh() -> TcpListener {
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 8_000;
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    // Another test process begins elsewhere.
+    let start = std::process::id().wrapping_mul(131);
+    for _ in 0..COUNT {
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(FIRST + start.wrapping_add(call) % COUNT).expect("below 65536");
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            return listener;
+        }
+    }
+    panic!("no port of {COUNT} on loopback is free");
+}
+
+/// A listener on this port, which may need a moment after it was released.
+async fn bind_again(port: u16) -> TcpListener {
     let mut tries = 0;
     loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {

@@ -20,7 +20,7 @@ pub const APP: &str = "app.localhost";
 /// Host of the app that programs call.
 pub const API: &str = "api.localhost";
 /// A session key for tests.
-pub const SESSION_KEY: &str = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=";
+pub const SESSION_KEY: &str = "P0XkoV8WosBowej1yHhH6SMbkxyIjpyDUFNDFUcd4Wg=";
 
 /// What a test changes about the usual edge.
 #[derive(Debug, Clone)]
@@ -189,7 +189,7 @@ impl Scene {
     pub async fn sign_in(&self, browser: &mut Browser, path: &str, persona: &str) -> Answer {
         let redirect = browser.go(path).await;
         assert_eq!(redirect.status, 302, "{}", redirect.text());
-        let callback = self.tenant.sign_in(redirect.location(), persona).await.expect("the tenant signs in");
+        let callback = self.tenant.sign_in(redirect.location(), persona).expect("the tenant signs in");
         browser.go(&path_of(&callback)).await
     }
 

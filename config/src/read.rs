@@ -1,0 +1,82 @@
+//! From values to settings, section by section. Each reader reports what it cannot read and goes on.
+//!
+//! A reader gives `None` only after it has reported why, so no settings without a reason never happens.
+
+mod cors;
+mod field;
+mod file;
+mod headers;
+mod identity;
+mod map;
+mod network;
+mod provider;
+mod quantity;
+mod reading;
+mod requirement;
+mod route;
+mod rules;
+mod secret;
+mod secrets;
+mod server;
+mod session;
+mod upstream;
+mod word;
+
+pub(crate) use reading::Reading;
+
+use crate::document::{Node, Value};
+use crate::settings::Settings;
+use map::Map;
+
+/// Reads a whole file.
+pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
+    let root = match &root.value {
+        Value::Null => return reading.refuse(&(0..0), "", "the file is empty", "begin with `version: 1`"),
+        Value::Map(_) => Map::root(reading, root)?,
+        _ => {
+            return reading.refuse(
+                &root.span,
+                "",
+                format!("expected a map, found {}", root.kind()),
+                "begin with `version: 1`",
+            );
+        }
+    };
+    version(&root);
+    let server = root.required("server").and_then(|field| server::read(&field));
+    let prefix = server.as_ref().map_or(server::PREFIX, |server| &server.prefix);
+    let providers = provider::read_all(root.optional("providers"), prefix);
+    let session = root.required("session").and_then(|field| session::read(&field));
+    let mapping = identity::read(root.optional("identity"));
+    let headers = headers::read(root.optional("headers"));
+    let body = server.as_ref().map_or(server::BODY, |server| server.limits.body);
+    let routes = root.required("routes").and_then(|field| {
+        let common = route::Common {
+            providers: &providers,
+            headers: &headers,
+            prefix,
+            body,
+        };
+        route::read_all(&field, &common)
+    });
+    root.finish(&[]);
+    let (server, session, mapping) = (server?, session?, mapping?);
+    let (policy, routes) = route::compile(reading, routes?, mapping)?;
+    let providers = providers.into_settings()?;
+    Some(Settings {
+        server,
+        providers,
+        session,
+        policy,
+        routes,
+    })
+}
+
+fn version(root: &Map<'_>) {
+    let Some(field) = root.required("version") else { return };
+    if let Some(number) = field.integer()
+        && number != 1
+    {
+        field.refuse::<()>(format!("version {number} is not known"), "this is version 1");
+    }
+}

@@ -1,0 +1,336 @@
+//! `providers`: who signs people in and issues tokens.
+
+mod authentication;
+mod issuer;
+
+use std::collections::{BTreeMap, HashMap};
+
+use doorward_policy::login::RESERVED_PARAMETERS;
+use doorward_policy::request::CleanPath;
+use doorward_policy::token::Algorithm;
+
+use super::field::Field;
+use super::map::Map;
+use super::word;
+use crate::document::Span;
+use crate::problem::{Finding, WarningCode};
+use crate::settings::{AccessTokenType, Provider, ProviderKind};
+
+/// All providers, also those that could not be read: a route that names one of these has made no mistake.
+#[derive(Debug, Default)]
+pub(super) struct Providers {
+    list: Vec<(String, Option<Provider>)>,
+    by_name: HashMap<String, usize>,
+    /// `providers` itself could not be read: nothing is known about names.
+    broken: bool,
+}
+
+impl Providers {
+    /// The index of a provider in [`crate::settings::Settings::providers`].
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.list.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// `None` also when the provider could not be read.
+    pub(super) fn get(&self, index: usize) -> Option<&Provider> {
+        self.list.get(index)?.1.as_ref()
+    }
+
+    pub(super) fn into_settings(self) -> Option<Vec<Provider>> {
+        if self.broken {
+            return None;
+        }
+        self.list.into_iter().map(|(_, provider)| provider).collect()
+    }
+}
+
+pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str) -> Providers {
+    let Some(field) = field else { return Providers::default() };
+    let Some(map) = field.map() else {
+        return Providers {
+            broken: true,
+            ..Providers::default()
+        };
+    };
+    let mut providers = Providers::default();
+    let mut aliases: HashMap<String, Span> = HashMap::new();
+    for (entry, field) in map.entries() {
+        let named = is_name(&entry.key);
+        if !named {
+            let help = "a-z, 0-9, `-` and `_`, at most 64: it is a part of the callback's address";
+            field
+                .reading
+                .refuse::<()>(&entry.key_span, &field.key, format!("`{}` is no name for a provider", entry.key), help);
+        }
+        let provider = read(&field, &entry.key, prefix, &mut aliases).filter(|_| named);
+        providers.by_name.insert(entry.key.clone(), providers.list.len());
+        providers.list.push((entry.key.clone(), provider));
+    }
+    providers
+}
+
+/// `[a-z0-9][a-z0-9_-]*`, at most 64: what routes and providers are called.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+}
+
+fn read(field: &Field<'_>, name: &str, prefix: &str, aliases: &mut HashMap<String, Span>) -> Option<Provider> {
+    let map = field.map()?;
+    let kind = map.required("kind").and_then(|field| read_kind(&field));
+    let insecure_http = map.or("insecure_http", false, Field::boolean);
+    let issuer = issuer::read(&map, kind, insecure_http == Some(true));
+    let client_id = map.required("client_id").and_then(|field| field.name());
+    let client_auth = authentication::read(&map, kind);
+    let audience = map.maybe("audience", |field| read_audience(field, client_id));
+    let scope = map.or("scope", "openid profile email".into(), read_scope);
+    let organization = map.maybe("organization", |field| field.name().map(str::to_owned));
+    let connection = map.maybe("connection", |field| field.text().map(str::to_owned));
+    let authorize = map.or("authorize", BTreeMap::new(), read_authorize);
+    let callback_aliases = map.or("callback_aliases", Vec::new(), |field| read_aliases(field, prefix, aliases));
+    let algorithms = map.or("algorithms", vec![Algorithm::Rs256], read_algorithms);
+    let default_type = if kind == Some(ProviderKind::Auth0) {
+        AccessTokenType::Either
+    } else {
+        AccessTokenType::AtJwt
+    };
+    let types = [("at+jwt", AccessTokenType::AtJwt), ("jwt", AccessTokenType::Jwt)];
+    let access_token_type = map.or("access_token_type", default_type, |field| field.one_of(&types));
+    let ca = map.maybe("ca", |field| field.certificates().map(|(_, bytes)| bytes));
+    let userinfo = map.or("userinfo", false, Field::boolean);
+    let after_logout = map.or("after_logout", "/".into(), read_local_path);
+    map.finish(hints(kind));
+    if kind == Some(ProviderKind::Auth0) && audience == Some(None) {
+        let finding = Finding::warning(WarningCode::OpaqueTokens, format!("provider `{name}` has no audience"))
+            .at(field.at())
+            .key(&field.key);
+        let help =
+            "Auth0 would issue an opaque access token: bearer tokens cannot be accepted; add `audience: …`, the identifier of your API in Auth0";
+        field.reading.report(finding.help(help));
+    }
+    Some(Provider {
+        name: name.to_owned(),
+        kind: kind?,
+        issuer: issuer?,
+        client_id: client_id?.to_owned(),
+        client_auth: client_auth?,
+        audience: audience?,
+        scope: scope?,
+        organization: organization?,
+        connection: connection?,
+        authorize: authorize?,
+        callback_aliases: callback_aliases?,
+        algorithms: algorithms?,
+        access_token_type: access_token_type?,
+        ca: ca?,
+        insecure_http: insecure_http?,
+        userinfo: userinfo?,
+        after_logout: after_logout?,
+    })
+}
+
+fn hints(kind: Option<ProviderKind>) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        Some(ProviderKind::Auth0) => &[
+            ("issuer", "`kind: auth0` makes it from `domain`; `kind: oidc` takes an `issuer`"),
+            ("tenant", "write `domain: …`"),
+            ("scopes", "write `scope: [ … ]`"),
+            (
+                "redirect_uri",
+                "it is `<prefix>/callback/<provider>` on each app's host; for another path there is `callback_aliases`",
+            ),
+        ],
+        _ => &[
+            ("domain", "`kind: oidc` takes an `issuer`; `kind: auth0` takes a `domain`"),
+            ("scopes", "write `scope: [ … ]`"),
+            (
+                "redirect_uri",
+                "it is `<prefix>/callback/<provider>` on each app's host; for another path there is `callback_aliases`",
+            ),
+        ],
+    }
+}
+
+fn read_kind(field: &Field<'_>) -> Option<ProviderKind> {
+    match field.any_text()? {
+        "auth0" => Some(ProviderKind::Auth0),
+        "oidc" => Some(ProviderKind::Oidc),
+        "saml" | "saml2" | "wsfed" => field.refuse(
+            format!("`{}` is not spoken here", field.shown()),
+            "connect it to Auth0 as an enterprise connection, and write `kind: auth0` with that `connection`",
+        ),
+        _ => field.unknown(
+            &format!("`{}` is no kind of provider: write `auth0` or `oidc`", field.shown()),
+            &["auth0", "oidc"],
+        ),
+    }
+}
+
+/// OIDC Core §3.1.3.7 and RFC 9068 §4: an ID token's audience is the client, an access token's is the API. Were both
+/// the same, one could be taken for the other.
+fn read_audience(field: &Field<'_>, client_id: Option<&str>) -> Option<String> {
+    let audience = field.name()?;
+    if Some(audience) == client_id {
+        return field.refuse(
+            "the audience is the client itself",
+            "it is the identifier of the API; with the client's, an ID token would pass for an access token",
+        );
+    }
+    Some(audience.to_owned())
+}
+
+fn read_scope(field: &Field<'_>) -> Option<String> {
+    let names = field.each(|item| {
+        let name = item.name()?;
+        // RFC 6749 §3.3.
+        if !name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+            return item.refuse(format!("`{}` is no scope", item.shown()), "visible ASCII without quotes and backslashes");
+        }
+        if name == "offline_access" {
+            return item.refuse("refresh tokens are not kept with `store: cookie`", "leave `offline_access` out");
+        }
+        Some(name.to_owned())
+    })?;
+    if !names.iter().any(|name| name == "openid") {
+        return field.refuse(
+            "`openid` is not in the list",
+            "without it the provider does not say who signed in; add `openid`",
+        );
+    }
+    Some(names.join(" "))
+}
+
+fn read_authorize(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
+    let map = field.map()?;
+    let read = |(entry, field): (&crate::document::Entry, Field<'_>)| {
+        let text = field.text();
+        if RESERVED_PARAMETERS.contains(&entry.key.as_str()) {
+            let help = match entry.key.as_str() {
+                "audience" | "organization" | "connection" | "scope" => format!("write `{}` at the provider itself", entry.key),
+                _ => "leave it out".to_owned(),
+            };
+            return field.reading.refuse(
+                &entry.key_span,
+                &field.key,
+                format!("parameter `{}` is set by Doorward itself", entry.key),
+                help,
+            );
+        }
+        if entry.key.is_empty() || !entry.key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
+            return field.reading.refuse(
+                &entry.key_span,
+                &field.key,
+                format!("`{}` is no name for a parameter", entry.key),
+                "letters, digits, `_`, `-` and `.`",
+            );
+        }
+        Some((entry.key.clone(), text?.to_owned()))
+    };
+    super::field::all(map.entries().map(read)).map(|pairs| pairs.into_iter().collect())
+}
+
+fn read_aliases(field: &Field<'_>, prefix: &str, seen: &mut HashMap<String, Span>) -> Option<Vec<String>> {
+    let mut aliases = Vec::new();
+    let mut complete = true;
+    for item in field.any_items()? {
+        match read_alias(&item, prefix) {
+            Some(alias) if seen.contains_key(&alias) => {
+                let finding = Finding::error(format!("`{alias}` is an alias already")).at(item.span()).key(&item.key);
+                item.reading
+                    .report(finding.related(&seen[&alias], "first here").help("one path belongs to one provider"));
+                complete = false;
+            }
+            Some(alias) => {
+                seen.insert(alias.clone(), item.span().clone());
+                aliases.push(alias);
+            }
+            None => complete = false,
+        }
+    }
+    complete.then_some(aliases)
+}
+
+fn read_alias(item: &Field<'_>, prefix: &str) -> Option<String> {
+    let path = read_local_path(item)?;
+    if path == "/" {
+        return item.refuse(
+            "`/` as a callback would hide the app's front page",
+            "use the path that is registered with the provider",
+        );
+    }
+    if is_under(&path, prefix) {
+        return item.refuse(format!("`{path}` is under `{prefix}`, where callbacks are anyway"), "leave it out");
+    }
+    Some(path)
+}
+
+/// Whether `path` is `prefix` or below, by whole segments.
+pub(super) fn is_under(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A path as a request could have it, on whatever host it is asked for.
+pub(super) fn read_local_path(field: &Field<'_>) -> Option<String> {
+    const HELP: &str = "a path on the app's own host, with one `/` at its beginning: `/tenant/oauth`";
+    let text = field.name()?;
+    if !text.starts_with('/') {
+        return field.refuse(format!("`{}` does not begin with `/`", field.shown()), HELP);
+    }
+    match CleanPath::parse(text.as_bytes()) {
+        Ok(path) if path.as_str() == text && !text.contains(';') => Some(text.to_owned()),
+        Ok(path) => field.refuse(
+            format!("`{}` is not how a request would spell it", field.shown()),
+            format!("write `{}`", path.as_str().split(';').next().unwrap_or("/")),
+        ),
+        Err(fault) => field.refuse(format!("`{}` is no path: {fault}", field.shown()), HELP),
+    }
+}
+
+fn read_algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {
+    let mut algorithms = field.each(|item| {
+        let text = item.any_text()?;
+        if let Some(algorithm) = Algorithm::from_name(text) {
+            return Some(algorithm);
+        }
+        // RFC 8725 §2.1, §3.1.
+        match text.to_ascii_uppercase().as_str() {
+            "NONE" => item.refuse("`none` would accept tokens that nobody signed", "leave it out"),
+            "HS256" | "HS384" | "HS512" => {
+                let help = "choose RS256 for the application (or API) at the provider, and write `RS256`";
+                item.refuse(
+                    format!("`{}` signs with a secret that every verifier could sign with too", item.shown()),
+                    help,
+                )
+            }
+            _ => {
+                let known: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+                item.unknown(&format!("`{}` is not one of {}", item.shown(), word::list(&known)), &known)
+            }
+        }
+    })?;
+    algorithms.dedup();
+    Some(algorithms)
+}
+
+/// A host that a provider may be at without TLS.
+fn is_local_only(map: &Map<'_>, host: &str, shown: &Field<'_>) -> Option<()> {
+    if super::network::is_loopback(host) {
+        return Some(());
+    }
+    let field = map.optional("insecure_http").unwrap_or_else(|| shown.clone());
+    field.refuse(
+        "plain http is for providers on this machine only",
+        "leave `insecure_http` out: sign-ins over plain http can be read and changed by anybody on the way",
+    )
+}

@@ -1,0 +1,77 @@
+//! One reading of one file: where it is, what surrounds it, and what was found so far.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::secrets;
+use crate::Source;
+use crate::document::{Node, Span};
+use crate::environment::Environment;
+use crate::problem::Finding;
+use crate::report::Report;
+
+pub(crate) struct Reading<'r> {
+    source: &'r Source,
+    folder: PathBuf,
+    pub(super) environment: &'r dyn Environment,
+    findings: RefCell<Vec<Finding>>,
+    /// Where a secret stands in the file.
+    secrets: RefCell<Vec<Span>>,
+}
+
+impl<'r> Reading<'r> {
+    pub(crate) fn new(source: &'r Source, environment: &'r dyn Environment) -> Self {
+        let folder = source.path.parent().map(Path::to_owned).unwrap_or_default();
+        Self {
+            source,
+            folder,
+            environment,
+            findings: RefCell::default(),
+            secrets: RefCell::default(),
+        }
+    }
+
+    /// `parsed` is false when the text could not be understood, so that nobody knows which of it is a secret.
+    pub(crate) fn into_report(self, mut findings: Vec<Finding>, parsed: bool) -> Report {
+        findings.extend(self.findings.into_inner());
+        let mut secrets = if parsed {
+            self.secrets.into_inner()
+        } else {
+            secrets::in_text(&self.source.text)
+        };
+        secrets::in_addresses(&self.source.text, &mut secrets);
+        Report::new(&self.source.path, &self.source.text, &secrets, findings)
+    }
+
+    pub(crate) fn report(&self, finding: Finding) {
+        self.findings.borrow_mut().push(finding);
+    }
+
+    /// Reports, and is nothing: `return reading.refuse(…)`.
+    pub(crate) fn refuse<T>(&self, span: &Span, key: &str, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
+        self.report(Finding::error(message).at(span).key(key).help(help));
+        None
+    }
+
+    /// The text of the file at a place.
+    pub(super) fn written(&self, span: &Span) -> &'r str {
+        self.source.text.get(span.clone()).unwrap_or_default()
+    }
+
+    /// A file that the configuration names.
+    pub(super) fn resolve(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Notes where secrets stand in the tree: no message shows them.
+    pub(crate) fn cover_secrets(&self, root: &Node) {
+        secrets::in_tree(root, &mut self.secrets.borrow_mut());
+    }
+}
+
+impl fmt::Debug for Reading<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading").field("source", self.source).finish_non_exhaustive()
+    }
+}

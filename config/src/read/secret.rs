@@ -1,0 +1,89 @@
+//! `{ file: … }`, `{ env: … }`, `{ credential: … }`, or the secret itself with a warning. No message says its value.
+
+use std::path::Path;
+
+use doorward_policy::secret::Secret;
+
+use super::field::Field;
+use crate::document::Value;
+use crate::problem::WarningCode;
+
+const SOURCES: &str = "write `{ file: … }`, `{ env: … }` or `{ credential: … }`";
+
+impl Field<'_> {
+    /// The secret, without line breaks at its end; an empty one is a mistake.
+    pub(super) fn secret(&self) -> Option<Secret<Vec<u8>>> {
+        let mut bytes = match self.value() {
+            Value::Map(_) => self.secret_from_source()?,
+            Value::Text(text) => {
+                if !text.expanded {
+                    self.warn(WarningCode::InlineSecret, "a secret stands in the file itself", SOURCES);
+                }
+                text.text.clone().into_bytes()
+            }
+            Value::Broken => return None,
+            _ => return self.refuse("expected a secret", SOURCES),
+        };
+        while bytes.last().is_some_and(|last| matches!(last, b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return self.refuse("the secret is empty", "put it where the key says it is");
+        }
+        Some(Secret::new(bytes))
+    }
+
+    /// A secret that is text.
+    pub(super) fn secret_text(&self) -> Option<Secret<String>> {
+        let bytes = self.secret()?;
+        match std::str::from_utf8(bytes.expose()) {
+            Ok(text) if !text.contains(char::is_control) => Some(Secret::new(text.to_owned())),
+            _ => self.refuse("the secret is more than one line of text", "put it alone into its file"),
+        }
+    }
+
+    fn secret_from_source(&self) -> Option<Vec<u8>> {
+        let map = self.map()?;
+        let (file, env, credential) = (map.optional("file"), map.optional("env"), map.optional("credential"));
+        map.finish(&[]);
+        match (file, env, credential) {
+            (Some(file), None, None) => file.file().map(|(_, bytes)| bytes),
+            (None, Some(env), None) => env.from_environment(),
+            (None, None, Some(credential)) => credential.from_credential(),
+            (None, None, None) => self.refuse("it is not said where the secret is", SOURCES),
+            _ => self.refuse("more than one place is named for the secret", "keep one of them"),
+        }
+    }
+
+    fn from_environment(&self) -> Option<Vec<u8>> {
+        let name = self.name()?;
+        match self.reading.environment.var(name) {
+            Some(value) => Some(value.into_bytes()),
+            None => self.refuse(format!("environment variable `{}` is not set", self.shown()), "set it"),
+        }
+    }
+
+    /// systemd.exec(5), `LoadCredential=`.
+    fn from_credential(&self) -> Option<Vec<u8>> {
+        let name = self.name()?;
+        if name.contains('/') || name.starts_with('.') {
+            return self.refuse(
+                format!("`{name}` is no name of a credential"),
+                "it is the part before the colon in `LoadCredential=`",
+            );
+        }
+        let Some(folder) = self.reading.environment.var("CREDENTIALS_DIRECTORY") else {
+            return self.refuse(
+                "no credentials were handed over",
+                format!("run as a systemd service with `LoadCredential={name}:…`"),
+            );
+        };
+        match std::fs::read(Path::new(&folder).join(name)) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => self.refuse(
+                format!("cannot read credential `{name}`: {error}"),
+                format!("add `LoadCredential={name}:…` to the service"),
+            ),
+        }
+    }
+}

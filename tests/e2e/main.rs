@@ -1,0 +1,16 @@
+//! End to end: the real `doorward` process between a certified OpenID provider, two sample apps, and clients that are
+//! HTTP libraries or Chromium. `./x test` builds and installs what this needs; what is missing is a failure that says
+//! what to run.
+
+mod apps;
+mod bearer;
+mod browser;
+mod client;
+mod edge;
+mod idp;
+mod logout;
+mod outage;
+mod process;
+mod sign_in;
+mod tools;
+mod world;

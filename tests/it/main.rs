@@ -1,0 +1,6 @@
+//! The edge in this process, tried from outside. One module for each subject.
+
+#![allow(clippy::unwrap_used)]
+
+mod api;
+mod sign_in;

@@ -1,0 +1,64 @@
+//! Signing in, being someone, signing out.
+
+use doorward_tests::client::{parameter, path_of};
+use doorward_tests::scene::{APP, Plan, Scene};
+
+#[tokio::test]
+async fn a_person_signs_in_and_the_app_sees_who_it_is() {
+    let scene = Scene::start().await;
+    let mut browser = scene.browser(APP);
+    let back = scene.sign_in(&mut browser, "/private?page=2&q=%20x", "eddie").await;
+    assert_eq!(back.status, 303, "{}", back.text());
+    assert_eq!(back.location(), "/private?page=2&q=%20x");
+    let answer = browser.go("/private?page=2&q=%20x").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "canary"));
+    let seen = scene.app.last();
+    assert_eq!(seen.target(), "/private?page=2&q=%20x");
+    assert!(seen.one("x-auth-user").unwrap().starts_with("auth0|"), "{}", seen.head);
+    assert_eq!(seen.one("x-auth-roles"), Some("editor"));
+    assert_eq!(seen.one("cookie"), None);
+    assert_eq!(seen.one("host"), Some(APP));
+}
+
+#[tokio::test]
+async fn a_role_decides() {
+    let scene = Scene::start().await;
+    let mut viewer = scene.signed_in(APP, "vera").await;
+    let refused = viewer.go("/admin/users").await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("You may not open this"));
+    assert!(scene.app.seen().is_empty());
+    let mut admin = scene.signed_in(APP, "ada").await;
+    assert_eq!(admin.go("/admin/users").await.status, 200);
+}
+
+#[tokio::test]
+async fn oidc_05_06_13_the_authorization_request_holds_everything_once() {
+    let scene = Scene::start().await;
+    let redirect = scene.browser(APP).go("/private").await;
+    let url = redirect.location();
+    assert_eq!(parameter(url, "redirect_uri"), "https://app.localhost/_doorward/callback/tenant");
+    assert_eq!(parameter(url, "code_challenge_method"), "S256");
+    assert_eq!(parameter(url, "response_type"), "code");
+    for name in ["state", "nonce", "code_challenge", "client_id", "scope", "audience"] {
+        assert!(!parameter(url, name).is_empty(), "{name}");
+    }
+    let cookie = redirect.field("set-cookie").unwrap();
+    for attribute in ["__Host-doorward-attempt.", "; Path=/", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Max-Age=600"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    assert_eq!(redirect.field("cache-control"), Some("no-store"));
+    let _ = path_of(url);
+}
+
+#[tokio::test]
+async fn the_edge_starts_while_the_provider_is_down() {
+    // Nothing listens on port 9.
+    let plan = Plan { issuer: Some("http://127.0.0.1:9/".into()), routes: Plan::default().routes.replace("accept: bearer", "accept: session").replace("pass_token: true", "pass_token: false"), ..Plan::default() };
+    let scene = Scene::with(plan).await;
+    assert_eq!(scene.browser(APP).go("/public/x").await.status, 200);
+    let refused = scene.browser(APP).go("/private").await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.field("retry-after"), Some("10"));
+    assert!(refused.text().contains("Sign-in is not available just now"));
+}
