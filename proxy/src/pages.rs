@@ -91,7 +91,7 @@ impl Pages {
 
     /// Asks before signing out: the request did not come from our own pages.
     pub fn confirm_sign_out(&self, action: &str) -> Reply {
-        self.render(200, "sign_out", context! { title => "Sign out?", action => action })
+        self.render(200, "sign_out", context! { title => "Sign out?", action => action }).with_form()
     }
 
     pub fn signed_out(&self, at_provider: bool) -> Reply {
@@ -99,7 +99,7 @@ impl Pages {
     }
 
     pub fn whoami(&self, page: &WhoamiPage) -> Reply {
-        self.render(200, "whoami", context! { title => "Who you are here", who => minijinja::Value::from(Serde(page)) })
+        self.render(200, "whoami", context! { title => "Who you are here", who => minijinja::Value::from(Serde(page)) }).with_form()
     }
 
     fn render(&self, status: u16, template: &str, values: minijinja::Value) -> Reply {

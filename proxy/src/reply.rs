@@ -47,6 +47,14 @@ impl Reply {
         Self::new(status).field(header::LOCATION, location)
     }
 
+    /// For pages with a form: under `no-referrer` browsers post it with `Origin: null` (Fetch §3.2.5), and we could not
+    /// tell it from another site's.
+    #[must_use]
+    pub fn with_form(mut self) -> Self {
+        self.fields.retain(|(name, _)| *name != header::REFERRER_POLICY);
+        self.field(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"))
+    }
+
     #[must_use]
     pub fn field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.fields.push((name, value));

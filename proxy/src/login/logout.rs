@@ -36,8 +36,7 @@ fn is_own_doing(runtime: &Runtime, ask: &Ask<'_>) -> bool {
     let field = |name: &str| ask.headers.get(name).map(http::HeaderValue::as_bytes);
     let own = own_origin(runtime, ask.target.host().name());
     match (field("sec-fetch-site"), field(header::ORIGIN.as_str())) {
-        (Some(b"same-origin"), origin) => origin.is_none_or(|origin| origin == own.as_bytes()),
-        (Some(_), _) => false,
+        (Some(site), _) => site == b"same-origin",
         // A browser without Fetch Metadata still names the origin of a form it posts.
         (None, Some(origin)) => *ask.target.method() == Method::POST && origin == own.as_bytes(),
         (None, None) => false,
