@@ -26,6 +26,9 @@ use crate::respond;
 use crate::runtime::Runtime;
 use crate::state::{RequestState, WebSocketGauge};
 
+/// Servers tried for one request.
+const CONNECT_ATTEMPTS: usize = 3;
+
 /// The proxy of one world.
 #[derive(Debug)]
 pub struct Edge {
@@ -133,9 +136,10 @@ impl ProxyHttp for Edge {
     }
 
     fn fail_to_connect(&self, _session: &mut Session, _peer: &HttpPeer, state: &mut RequestState, mut error: Box<Error>) -> Box<Error> {
-        // Nothing was sent yet: another server may be asked, whatever the method.
+        // Nothing was sent yet: another server may be asked, whatever the method; the same one again would only take longer.
         state.connect_attempts += 1;
-        error.set_retry(state.connect_attempts < 3);
+        let servers = state.permit.as_ref().map_or(0, |permit| state.runtime.upstreams[permit.route()].size());
+        error.set_retry(usize::from(state.connect_attempts) < servers.min(CONNECT_ATTEMPTS));
         count_upstream_error(state, "connect");
         error
     }

@@ -38,7 +38,7 @@ pub fn face(reason: DenyReason) -> Face {
         DenyReason::NoRule | DenyReason::Nobody => face(403, "forbidden", "This is closed", "Nobody may open this address."),
         DenyReason::Network => face(403, "forbidden_network", "Not from where you are", "This address can only be opened from certain networks."),
         DenyReason::Role | DenyReason::Permission | DenyReason::Scope | DenyReason::Claim | DenyReason::EmailDomain => {
-            face(403, "forbidden", "You may not open this", "Whoever you are signed in as lacks the right to open this address.")
+            face(403, "forbidden", "You may not open this", "Your account does not have the right to open this address.")
         }
         DenyReason::IdentityTooLarge => {
             face(403, "identity_too_large", "Your account has too many rights to pass on", "What is known about your account does not fit into a request. An administrator has to shorten it.")

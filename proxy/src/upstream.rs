@@ -66,6 +66,11 @@ impl UpstreamPool {
         self.balancer.select(b"", TRIES)?.ext.get::<HttpPeer>().cloned()
     }
 
+    /// How many servers there are, well or not.
+    pub fn size(&self) -> usize {
+        self.balancer.backends().get_backend().len()
+    }
+
     /// `host:port` of the upstream itself, for `host: upstream`.
     pub fn own_host(&self) -> &str {
         &self.own_host

@@ -4,3 +4,5 @@
 
 mod api;
 mod sign_in;
+mod readme;
+mod tokens;
