@@ -186,3 +186,6 @@ fn kept_claims(routes: &[Route], mapping: &IdentityMapping) -> Vec<Box<str>> {
     kept.dedup();
     kept
 }
+
+#[cfg(test)]
+mod tests;

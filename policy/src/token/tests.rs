@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_types, reason = "keys and ECDSA signatures need random bytes")]
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use base64::Engine as _;
@@ -22,7 +24,6 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 }
 
 impl Signer {
-    #[allow(clippy::disallowed_types, reason = "a test may draw random keys")]
     fn new(kid: &'static str) -> Self {
         let document = EcdsaKeyPair::generate_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).unwrap();
@@ -34,7 +35,6 @@ impl Signer {
         json!({"kty": "EC", "crv": "P-256", "kid": self.kid, "use": "sig", "alg": "ES256", "x": b64(&point[1..33]), "y": b64(&point[33..65])})
     }
 
-    #[allow(clippy::disallowed_types, reason = "ECDSA signing draws random numbers")]
     fn sign_text(&self, header: &str, payload: &str) -> String {
         let signed = format!("{}.{}", b64(header), b64(payload));
         let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
@@ -275,7 +275,6 @@ fn jwt_16_broken_ecdsa_signatures_are_refused() {
 }
 
 #[test]
-#[allow(clippy::disallowed_types, reason = "a test may draw random keys")]
 fn jwt_18_ed25519_under_both_its_names() {
     let pair = Ed25519KeyPair::from_pkcs8(Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap().as_ref()).unwrap();
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "e", "x": b64(pair.public_key().as_ref())});
