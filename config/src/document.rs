@@ -53,6 +53,11 @@ pub(crate) struct Entry {
     pub(crate) value: Node,
 }
 
+/// The place at or before `at` where a character begins.
+pub(crate) fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
 /// How the file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -120,10 +125,8 @@ struct Entries {
 impl Entries {
     fn push(&mut self, key: String, key_span: Span, value: Node, findings: &mut Vec<Finding>) {
         if let Some(first) = self.first.get(&key) {
-            let finding = Finding::error(format!("`{key}` is written twice"))
-                .at(&key_span)
-                .label("again here")
-                .related(first, "first here");
+            let finding =
+                Finding::error(format!("`{key}` is written twice")).at(&key_span).label("again here").related(first, "first here");
             findings.push(finding.help("keep one of the two"));
             return;
         }

@@ -3,28 +3,58 @@
 //! It happens after the file was parsed, value by value: whatever a variable holds, it can add no key, no rule and no
 //! second value.
 
+use std::fmt;
+
 use crate::document::{Node, Span, Value};
 use crate::environment::Environment;
 use crate::problem::Finding;
 
 /// Replaces variables in every value of the tree; keys stay as they are.
-pub(crate) fn expand(node: &mut Node, source: &str, environment: &dyn Environment, findings: &mut Vec<Finding>) {
+pub(crate) fn expand(root: &mut Node, source: &str, environment: &dyn Environment, findings: &mut Vec<Finding>) {
+    expand_at(root, &Key::Root, source, environment, findings);
+}
+
+fn expand_at(node: &mut Node, key: &Key<'_>, source: &str, environment: &dyn Environment, findings: &mut Vec<Finding>) {
     match &mut node.value {
-        Value::List(items) => items.iter_mut().for_each(|item| expand(item, source, environment, findings)),
-        Value::Map(entries) => entries
-            .iter_mut()
-            .for_each(|entry| expand(&mut entry.value, source, environment, findings)),
+        Value::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                expand_at(item, &Key::Item(key, index), source, environment, findings);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                expand_at(&mut entry.value, &Key::Entry(key, &entry.key), source, environment, findings);
+            }
+        }
         Value::Text(text) if text.text.contains("${") => match expanded(&text.text, environment) {
             Ok((value, found)) => {
                 text.text = value;
                 text.expanded = found;
             }
             Err(fault) => {
-                findings.push(fault.finding(source, &node.span));
+                findings.push(fault.finding(source, &node.span).key(&key.to_string()));
                 node.value = Value::Broken;
             }
         },
         _ => {}
+    }
+}
+
+/// Where in the tree: only written out for a message.
+enum Key<'k> {
+    Root,
+    Item(&'k Key<'k>, usize),
+    Entry(&'k Key<'k>, &'k str),
+}
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Item(list, index) => write!(f, "{list}[{index}]"),
+            Self::Entry(Self::Root, name) => f.write_str(name),
+            Self::Entry(map, name) => write!(f, "{map}.{name}"),
+        }
     }
 }
 
@@ -38,9 +68,7 @@ struct Fault {
 
 impl Fault {
     fn finding(self, source: &str, span: &Span) -> Finding {
-        let at = source[span.clone()]
-            .find(&self.part)
-            .map_or(span.clone(), |at| span.start + at..span.start + at + self.part.len());
+        let at = source[span.clone()].find(&self.part).map_or(span.clone(), |at| span.start + at..span.start + at + self.part.len());
         Finding::error(self.message).at(&at).help(self.help)
     }
 }
@@ -60,11 +88,7 @@ fn expanded(text: &str, environment: &dyn Environment) -> Result<(String, bool),
         out.push_str(&rest[..at]);
         let Some(end) = rest[at..].find('}') else {
             let message = "`${` is never closed".to_owned();
-            return Err(Fault {
-                message,
-                help: "write `$${` where no variable is meant".into(),
-                part: rest[at..].into(),
-            });
+            return Err(Fault { message, help: "write `$${` where no variable is meant".into(), part: rest[at..].into() });
         };
         let whole = &rest[at..=at + end];
         out.push_str(&variable(whole, environment)?);
@@ -80,26 +104,16 @@ fn variable(whole: &str, environment: &dyn Environment) -> Result<String, Fault>
     let inner = &whole[2..whole.len() - 1];
     let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
     let (name, rest) = inner.split_at(end);
-    let fault = |message: String, help: String| Fault {
-        message,
-        help,
-        part: whole.into(),
-    };
+    let fault = |message: String, help: String| Fault { message, help, part: whole.into() };
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(fault(
-            format!("`{whole}` names no variable"),
-            "write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`".into(),
-        ));
+        return Err(fault(format!("`{whole}` names no variable"), "write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`".into()));
     }
     // An empty variable is one that somebody forgot to fill, as in a shell's `:-` and `:?`.
     let value = environment.var(name).filter(|value| !value.is_empty());
     match (value, rest) {
         (Some(value), "") => Ok(value),
         (Some(value), rest) if rest.starts_with(":-") || rest.starts_with(":?") => Ok(value),
-        (None, "") => Err(fault(
-            format!("environment variable `{name}` is not set"),
-            format!("set it, or write `${{{name}:-default}}`"),
-        )),
+        (None, "") => Err(fault(format!("environment variable `{name}` is not set"), format!("set it, or write `${{{name}:-default}}`"))),
         (None, rest) => match (rest.strip_prefix(":-"), rest.strip_prefix(":?")) {
             (Some(default), _) => Ok(default.to_owned()),
             (_, Some(message)) => {
@@ -113,10 +127,7 @@ fn variable(whole: &str, environment: &dyn Environment) -> Result<String, Fault>
 }
 
 fn unknown_form(fault: &dyn Fn(String, String) -> Fault, whole: &str) -> Fault {
-    fault(
-        format!("`{whole}` is not understood"),
-        "write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`".into(),
-    )
+    fault(format!("`{whole}` is not understood"), "write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`".into())
 }
 
 #[cfg(test)]
@@ -147,17 +158,7 @@ mod tests {
         assert_eq!(text("${OTHER:-d}"), Ok(("d".into(), true)));
         assert_eq!(text("${OTHER:-}"), Ok((String::new(), true)));
         assert_eq!(text("${EMPTY:-d}"), Ok(("d".into(), true)));
-        for bad in [
-            "${OTHER}",
-            "${EMPTY}",
-            "${OTHER:?say}",
-            "${}",
-            "${1}",
-            "${NAME",
-            "${NAME-x}",
-            "${NAME:+x}",
-            "${a b}",
-        ] {
+        for bad in ["${OTHER}", "${EMPTY}", "${OTHER:?say}", "${}", "${1}", "${NAME", "${NAME-x}", "${NAME:+x}", "${a b}"] {
             assert!(text(bad).is_err(), "{bad}");
         }
         assert_eq!(text("${OTHER:?where is it}").unwrap_err(), "environment variable `OTHER`: where is it");

@@ -1,11 +1,13 @@
 //! What the operator wrote, turned into what will run.
 //!
-//! Text becomes a tree of values that know where they stand ([`document`], one model for YAML, TOML and JSON);
-//! `${NAME}` is replaced in it ([`interpolate`]); the readers under [`read`] turn it into [`settings::Settings`] and
+//! Text becomes a tree of values that know where they stand (`document`, one model for YAML, TOML and JSON);
+//! `${NAME}` is replaced in it (`interpolate`); the readers under `read` turn it into [`settings::Settings`] and
 //! report whatever they cannot. They never stop at the first problem: an operator sees all of them at once, each at
 //! its line, with what to do about it.
 //!
 //! There is no half-valid result. One error anywhere means no settings.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod document;
 mod environment;
@@ -15,6 +17,8 @@ mod read;
 mod report;
 pub mod settings;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use environment::{Environment, ProcessEnvironment};
@@ -45,13 +49,12 @@ const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
 /// # Errors
 /// [`Report`] with every problem there is, in the order of their lines.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    let unreadable = |error: std::io::Error| Report::unreadable(path, format!("cannot be read: {error}"), "name another file with `--config`");
-    // A pipe or a device would never end: ask first, then read no more than was asked for.
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > SIZE_LIMIT {
-        return Err(too_large(path));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    format_of(path)?;
+    let unreadable =
+        |error: std::io::Error| Report::unreadable(path, format!("cannot be read: {error}"), "name another file with `--config`");
+    let mut bytes = Vec::new();
+    // A pipe or a device has no size to ask for, and may have no end.
+    File::open(path).and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|_| Report::unreadable(path, "is not UTF-8 text".into(), "save it as UTF-8"))?;
     load_text(path, text, &ProcessEnvironment)
 }
@@ -62,16 +65,11 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// [`Report`] with every problem there is, in the order of their lines.
 pub fn load_text(path: &Path, text: String, env: &dyn Environment) -> Result<Loaded, Report> {
+    let format = format_of(path)?;
     if text.len() as u64 > SIZE_LIMIT {
-        return Err(too_large(path));
+        let message = format!("is larger than {} MiB", SIZE_LIMIT >> 20);
+        return Err(Report::unreadable(path, message, "split the routes among several instances"));
     }
-    let Some(format) = document::Format::of(path) else {
-        return Err(Report::unreadable(
-            path,
-            "has no known format".into(),
-            "the name ends in `.yaml`, `.yml`, `.toml` or `.json`",
-        ));
-    };
     let source = Source { path: path.to_owned(), text };
     let mut findings = Vec::new();
     let root = document::parse(format, &source.text, &mut findings);
@@ -89,12 +87,9 @@ pub fn load_text(path: &Path, text: String, env: &dyn Environment) -> Result<Loa
     }
 }
 
-fn too_large(path: &Path) -> Report {
-    Report::unreadable(
-        path,
-        format!("is larger than {} MiB", SIZE_LIMIT >> 20),
-        "split the routes among several instances",
-    )
+fn format_of(path: &Path) -> Result<document::Format, Report> {
+    let help = "the name ends in `.yaml`, `.yml`, `.toml` or `.json`";
+    document::Format::of(path).ok_or_else(|| Report::unreadable(path, "has no known format".into(), help))
 }
 
 impl std::fmt::Debug for Source {

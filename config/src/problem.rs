@@ -10,7 +10,8 @@ pub struct Problem {
     pub severity: Severity,
     /// A lower-case fragment, values in backticks; never a secret.
     pub message: String,
-    /// Where in the structure: `routes[2].rules[0].allow`. Empty for the file as a whole.
+    /// Where in the structure: `routes[2].rules[0].allow`. Empty for the file as a whole, and for what is wrong
+    /// with the text of it.
     pub key: String,
     /// `None` when the file could not be read at all.
     pub place: Option<Place>,
@@ -88,22 +89,11 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn error(message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            message: message.into(),
-            key: String::new(),
-            span: None,
-            label: None,
-            help: None,
-            related: None,
-        }
+        Self { severity: Severity::Error, message: message.into(), key: String::new(), span: None, label: None, help: None, related: None }
     }
 
     pub(crate) fn warning(code: WarningCode, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning(code),
-            ..Self::error(message)
-        }
+        Self { severity: Severity::Warning(code), ..Self::error(message) }
     }
 
     pub(crate) fn at(mut self, span: &Span) -> Self {

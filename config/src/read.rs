@@ -34,12 +34,7 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
         Value::Null => return reading.refuse(&(0..0), "", "the file is empty", "begin with `version: 1`"),
         Value::Map(_) => Map::root(reading, root)?,
         _ => {
-            return reading.refuse(
-                &root.span,
-                "",
-                format!("expected a map, found {}", root.kind()),
-                "begin with `version: 1`",
-            );
+            return reading.refuse(&root.span, "", format!("expected a map, found {}", root.kind()), "begin with `version: 1`");
         }
     };
     version(&root);
@@ -51,25 +46,14 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
     let headers = headers::read(root.optional("headers"));
     let body = server.as_ref().map_or(server::BODY, |server| server.limits.body);
     let routes = root.required("routes").and_then(|field| {
-        let common = route::Common {
-            providers: &providers,
-            headers: &headers,
-            prefix,
-            body,
-        };
+        let common = route::Common { providers: &providers, headers: &headers, prefix, body };
         route::read_all(&field, &common)
     });
     root.finish(&[]);
     let (server, session, mapping) = (server?, session?, mapping?);
     let (policy, routes) = route::compile(reading, routes?, mapping)?;
     let providers = providers.into_settings()?;
-    Some(Settings {
-        server,
-        providers,
-        session,
-        policy,
-        routes,
-    })
+    Some(Settings { server, providers, session, policy, routes })
 }
 
 fn version(root: &Map<'_>) {

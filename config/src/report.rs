@@ -26,11 +26,7 @@ impl Report {
         let lines = Lines::new(text);
         let mut problems: Vec<Problem> = findings.into_iter().map(|finding| place(finding, &lines)).collect();
         problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
-        Self {
-            path: path.to_owned(),
-            text: cover(text, secrets),
-            problems,
-        }
+        Self { path: path.to_owned(), text: cover(text, secrets), problems }
     }
 
     /// A file that nobody could look into.
@@ -92,10 +88,7 @@ impl Report {
 
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Report")
-            .field("path", &self.path)
-            .field("problems", &self.problems)
-            .finish_non_exhaustive()
+        f.debug_struct("Report").field("path", &self.path).field("problems", &self.problems).finish_non_exhaustive()
     }
 }
 

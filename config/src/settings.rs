@@ -150,11 +150,7 @@ pub enum ClientAuth {
     /// A public client: PKCE alone.
     None,
     /// `private_key_jwt` (RFC 7523)
-    PrivateKeyJwt {
-        key: Secret<Vec<u8>>,
-        algorithm: Algorithm,
-        kid: Option<String>,
-    },
+    PrivateKeyJwt { key: Secret<Vec<u8>>, algorithm: Algorithm, kid: Option<String> },
 }
 
 /// Which `typ` an access token must carry.

@@ -1,5 +1,7 @@
 //! The examples load from a fresh clone, and mean the same in all three formats.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use doorward_config::settings::{ClientAuth, Rewrite, Settings, UpstreamHost, UpstreamProtocol};
@@ -13,19 +15,9 @@ fn example(name: &str) -> Loaded {
 
 /// Everything but the lookup tables, which have no order of their own.
 fn shown(settings: &Settings) -> String {
-    let Settings {
-        server,
-        providers,
-        session,
-        policy,
-        routes,
-    } = settings;
+    let Settings { server, providers, session, policy, routes } = settings;
     let kept = policy.kept_claims();
-    format!(
-        "{server:#?}{providers:#?}{session:#?}{:#?}{:#?}{kept:#?}{routes:#?}",
-        policy.routes(),
-        policy.mapping()
-    )
+    format!("{server:#?}{providers:#?}{session:#?}{:#?}{:#?}{kept:#?}{routes:#?}", policy.routes(), policy.mapping())
 }
 
 #[test]
@@ -42,13 +34,7 @@ fn the_reference_means_the_same_in_yaml_toml_and_json() {
 
 #[test]
 fn the_reference_means_what_its_comments_say() {
-    let Settings {
-        server,
-        providers,
-        session,
-        policy,
-        routes,
-    } = example("doorward.yaml").settings;
+    let Settings { server, providers, session, policy, routes } = example("doorward.yaml").settings;
     assert_eq!(server.public_port, 443);
     assert_eq!(server.hsts.as_deref(), Some("max-age=31536000; includeSubDomains"));
     assert_eq!(server.limits.body, Some(10 * 1024 * 1024));
@@ -68,18 +54,9 @@ fn the_reference_means_what_its_comments_say() {
     assert_eq!(names, ["x-auth-user", "x-auth-email", "x-auth-roles", "x-auth-org", "x-device-groups"]);
     assert_eq!(routes[1].body_limit, Some(100 * 1024 * 1024));
     assert_eq!(routes[1].upstream.servers.len(), 2);
-    assert_eq!(
-        (routes[1].upstream.protocol, &routes[1].upstream.host),
-        (UpstreamProtocol::Http1, &UpstreamHost::Keep)
-    );
+    assert_eq!((routes[1].upstream.protocol, &routes[1].upstream.host), (UpstreamProtocol::Http1, &UpstreamHost::Keep));
     assert_eq!(routes[1].upstream.tls.as_ref().unwrap().server_name, "iot.internal");
-    assert_eq!(
-        routes[2].upstream.rewrite,
-        Rewrite::Prefix {
-            from: "/v1".into(),
-            to: "/".into()
-        }
-    );
+    assert_eq!(routes[2].upstream.rewrite, Rewrite::Prefix { from: "/v1".into(), to: "/".into() });
     assert_eq!(routes[2].upstream.tls.as_ref().unwrap().server_name, "10.0.0.8");
     assert!(api.cors.is_some());
 }

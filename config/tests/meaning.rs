@@ -1,5 +1,7 @@
 //! What keys mean, beside what the reference shows; and the twin that passes of mistakes that do not.
 
+#![allow(clippy::unwrap_used)]
+
 mod base;
 
 use base::{Vars, base, fails, loads};
@@ -43,12 +45,7 @@ fn a_provider_on_this_machine_may_be_plain_http_when_that_is_said() {
 
 #[test]
 fn an_issuer_is_kept_byte_for_byte() {
-    for issuer in [
-        "https://Login.acme.dev",
-        "https://login.acme.dev/",
-        "https://login.acme.dev/a%2Fb",
-        "https://login.acme.dev:443/",
-    ] {
+    for issuer in ["https://Login.acme.dev", "https://login.acme.dev/", "https://login.acme.dev/a%2Fb", "https://login.acme.dev:443/"] {
         let text = base().replace("kind: auth0\n    domain: acme.eu.auth0.com", &format!("kind: oidc\n    issuer: {issuer}"));
         assert_eq!(loads(&text).settings.providers[0].issuer, issuer);
     }
@@ -74,11 +71,7 @@ fn no_provider_is_needed_where_everything_is_public() {
 
 #[test]
 fn upstreams() {
-    let with = |upstream: &str| {
-        loads(&base().replace("http://10.0.0.5:3000", upstream)).settings.routes[0]
-            .upstream
-            .clone()
-    };
+    let with = |upstream: &str| loads(&base().replace("http://10.0.0.5:3000", upstream)).settings.routes[0].upstream.clone();
     let plain = with("http://app.internal");
     assert_eq!((plain.servers[0].host.as_str(), plain.servers[0].port), ("app.internal", 80));
     assert!(plain.tls.is_none());
@@ -87,23 +80,11 @@ fn upstreams() {
     let six = with("\"http://[::1]:3000\"");
     assert_eq!((six.servers[0].host.as_str(), six.servers[0].port), ("::1", 3000));
     let map = with("{ servers: [\"a.internal:1\", \"[fd00::1]:2\"], protocol: h2, tls: { server_name: a.internal }, host: upstream }");
-    assert_eq!(
-        (map.protocol, map.host, map.servers[1].host.as_str()),
-        (UpstreamProtocol::H2, UpstreamHost::Upstream, "fd00::1")
-    );
-    assert_eq!(
-        with("{ servers: [\"a:1\"], protocol: h2c, host: app.acme.dev }").host,
-        UpstreamHost::Fixed("app.acme.dev".into())
-    );
+    assert_eq!((map.protocol, map.host, map.servers[1].host.as_str()), (UpstreamProtocol::H2, UpstreamHost::Upstream, "fd00::1"));
+    assert_eq!(with("{ servers: [\"a:1\"], protocol: h2c, host: app.acme.dev }").host, UpstreamHost::Fixed("app.acme.dev".into()));
     let same = with("{ servers: [\"a.internal:1\", \"a.internal:2\"], tls: {} }");
     assert_eq!(same.tls.unwrap().server_name, "a.internal");
-    assert_eq!(
-        with("{ servers: [\"10.0.0.1:1\"], tls: { server_name: 10.0.0.1 } }")
-            .tls
-            .unwrap()
-            .server_name,
-        "10.0.0.1"
-    );
+    assert_eq!(with("{ servers: [\"10.0.0.1:1\"], tls: { server_name: 10.0.0.1 } }").tls.unwrap().server_name, "10.0.0.1");
 }
 
 #[test]
@@ -112,10 +93,7 @@ fn rewrites() {
         let text = base().replace("    rules:", &format!("    path: /v1/x\n    rewrite: {rewrite}\n    rules:"));
         loads(&text).settings.routes[0].upstream.rewrite.clone()
     };
-    let prefix = |from: &str, to: &str| Rewrite::Prefix {
-        from: from.into(),
-        to: to.into(),
-    };
+    let prefix = |from: &str, to: &str| Rewrite::Prefix { from: from.into(), to: to.into() };
     assert_eq!(with("{ strip: /v1 }"), prefix("/v1", "/"));
     assert_eq!(with("{ strip: /v1/x/ }"), prefix("/v1/x", "/"));
     assert_eq!(with("{ replace: { prefix: /v1, with: /api/v2/ } }"), prefix("/v1", "/api/v2"));
@@ -125,10 +103,7 @@ fn rewrites() {
 /// ADV-O2P-05: no way of asking for something may be lost on the way.
 #[test]
 fn adv_o2p_05_every_key_of_allow_arrives() {
-    let needs = |allow: &str| match loads(&base().replace("allow: signed-in", &format!("allow: {{ {allow} }}")))
-        .settings
-        .policy
-        .routes()[0]
+    let needs = |allow: &str| match loads(&base().replace("allow: signed-in", &format!("allow: {{ {allow} }}"))).settings.policy.routes()[0]
         .rules[0]
         .allow
         .clone()
@@ -161,10 +136,7 @@ fn adv_o2p_05_every_key_of_allow_arrives() {
 fn headers_of_a_route_are_added_and_replace_those_of_the_same_name() {
     let text = base()
         .replace("session:", "headers: { X-Auth-User: \"{user}\", X-Auth-Name: \"{name}\" }\nsession:")
-        .replace(
-            "    rules:",
-            "    headers: { x-auth-user: \"{email}\", X-Org: \"{claim:org}\" }\n    rules:",
-        );
+        .replace("    rules:", "    headers: { x-auth-user: \"{email}\", X-Org: \"{claim:org}\" }\n    rules:");
     let settings = loads(&text).settings;
     let names: Vec<&str> = settings.policy.routes()[0].headers.names().map(|name| name.as_str()).collect();
     assert_eq!(names, ["x-auth-name", "x-auth-user", "x-org"]);
@@ -175,12 +147,7 @@ fn keys_in_either_alphabet_with_or_without_padding() {
     let bytes: Vec<u8> = (0..32u8).map(|n| n.wrapping_mul(37).wrapping_add(251)).collect();
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-    for key in [
-        STANDARD.encode(&bytes),
-        STANDARD_NO_PAD.encode(&bytes),
-        URL_SAFE.encode(&bytes),
-        URL_SAFE_NO_PAD.encode(&bytes) + "\n",
-    ] {
+    for key in [STANDARD.encode(&bytes), STANDARD_NO_PAD.encode(&bytes), URL_SAFE.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes) + "\n"] {
         let text = base().replace("{ file: ../examples/secrets/session.key }", "{ env: KEY }");
         let loaded = base::load(&text, &Vars(&[("KEY", &key)])).unwrap();
         assert!(!loaded.settings.session.example_key);
@@ -217,4 +184,25 @@ fn secrets_from_the_environment_and_from_systemd() {
     assert_eq!(from("{ env: SECRET }"), "s3cret");
     assert_eq!(from("{ credential: auth0 }"), "s3cret");
     assert_eq!(from("\"${SECRET}\""), "s3cret");
+}
+
+#[test]
+fn an_alias_stands_for_what_its_anchor_names() {
+    let second = "  - { name: second, host: second.acme.dev, upstream: \"http://10.0.0.6:3000\", rules: *common }\n";
+    let text = base().replace("rules: [", "rules: &common [") + second;
+    let settings = loads(&text).settings;
+    assert_eq!(&*settings.policy.routes()[1].rules[0].name, "second/1");
+    assert!(matches!(settings.policy.routes()[1].rules[0].allow, Requirement::SignedIn));
+}
+
+#[test]
+fn the_kind_of_key_decides_how_assertions_are_signed() {
+    for (file, expected) in [("secrets/workforce.pem", Algorithm::Rs256), ("tls/acme.key", Algorithm::Es256)] {
+        let source = format!("{{ file: ../examples/{file} }}\n    client_auth: private_key_jwt\n    key_id: one");
+        let text = base().replace("client_secret: { file: ../examples/secrets/auth0 }", &format!("private_key: {source}"));
+        match &loads(&text).settings.providers[0].client_auth {
+            ClientAuth::PrivateKeyJwt { algorithm, kid, .. } => assert_eq!((*algorithm, kid.as_deref()), (expected, Some("one"))),
+            other => panic!("{other:?}"),
+        }
+    }
 }

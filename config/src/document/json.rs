@@ -2,7 +2,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::{Entries, Node, Span, Text, VALUE_LIMIT, Value};
+use super::{Entries, Node, Span, Text, VALUE_LIMIT, Value, boundary};
 use crate::problem::Finding;
 
 pub(super) fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
@@ -11,28 +11,18 @@ pub(super) fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
         findings.push(syntax_error(text, &error));
         return None;
     }
-    let mut walk = Walk {
-        text,
-        at: 0,
-        values: 0,
-        findings,
-    };
+    let mut walk = Walk { text, at: 0, values: 0, findings };
     let root = walk.value();
     if walk.values > VALUE_LIMIT {
-        walk.findings
-            .push(Finding::error(format!("the file holds more than {VALUE_LIMIT} values")).at(&(0..0)));
+        walk.findings.push(Finding::error(format!("the file holds more than {VALUE_LIMIT} values")).at(&(0..0)));
         return None;
     }
     Some(root)
 }
 
 fn syntax_error(text: &str, error: &serde_json::Error) -> Finding {
-    let line_start = text
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1))
-        .map(str::len)
-        .sum::<usize>();
-    let at = text.floor_char_boundary((line_start + error.column().saturating_sub(1)).min(text.len()));
+    let line_start = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
+    let at = boundary(text, line_start + error.column().saturating_sub(1));
     let message = error.to_string();
     // It ends in a line and a column, which are shown anyway.
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
@@ -55,10 +45,7 @@ impl Walk<'_, '_> {
         let value = match self.peek() {
             b'{' => self.map(),
             b'[' => self.list(),
-            b'"' => Value::Text(Text {
-                text: self.string().0,
-                expanded: false,
-            }),
+            b'"' => Value::Text(Text { text: self.string().0, expanded: false }),
             _ => self.plain(),
         };
         Node { value, span: start..self.at }
@@ -119,11 +106,7 @@ impl Walk<'_, '_> {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             "null" => Value::Null,
-            number => number
-                .parse()
-                .map(Value::Integer)
-                .or_else(|_| number.parse().map(Value::Float))
-                .unwrap_or(Value::Null),
+            number => number.parse().map(Value::Integer).or_else(|_| number.parse().map(Value::Float)).unwrap_or(Value::Null),
         }
     }
 

@@ -17,10 +17,7 @@ pub(super) fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
         return None;
     }
     let span = table.span();
-    Some(Node {
-        value: map(table.into_inner(), findings),
-        span,
-    })
+    Some(Node { value: map(table.into_inner(), findings), span })
 }
 
 fn map(table: DeTable<'_>, findings: &mut Vec<Finding>) -> Value {
@@ -30,10 +27,7 @@ fn map(table: DeTable<'_>, findings: &mut Vec<Finding>) -> Value {
     let mut entries = Entries::default();
     for (key, value) in items {
         let (key_span, span) = (key.span(), value.span());
-        let value = Node {
-            value: node(value.into_inner(), &span, findings),
-            span,
-        };
+        let value = Node { value: node(value.into_inner(), &span, findings), span };
         entries.push(key.into_inner().into_owned(), key_span, value, findings);
     }
     Value::Map(entries.list)
@@ -41,10 +35,7 @@ fn map(table: DeTable<'_>, findings: &mut Vec<Finding>) -> Value {
 
 fn node(value: DeValue<'_>, span: &super::Span, findings: &mut Vec<Finding>) -> Value {
     match value {
-        DeValue::String(text) => Value::Text(Text {
-            text: text.into_owned(),
-            expanded: false,
-        }),
+        DeValue::String(text) => Value::Text(Text { text: text.into_owned(), expanded: false }),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Integer(number),
             Err(_) => broken("the number is too large", span, findings),
@@ -60,10 +51,7 @@ fn node(value: DeValue<'_>, span: &super::Span, findings: &mut Vec<Finding>) -> 
                 .into_iter()
                 .map(|item| {
                     let span = item.span();
-                    Node {
-                        value: node(item.into_inner(), &span, findings),
-                        span,
-                    }
+                    Node { value: node(item.into_inner(), &span, findings), span }
                 })
                 .collect(),
         ),

@@ -8,21 +8,17 @@ use super::{DEPTH_LIMIT, Entries, Node, Span, Text, VALUE_LIMIT, Value};
 use crate::problem::Finding;
 
 pub(super) fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
-    let mut composer = Composer {
-        text,
-        parser: Parser::new_from_str(text),
-        anchors: HashMap::new(),
-        values: 0,
-        findings,
-    };
+    let mut composer = Composer { text, parser: Parser::new_from_str(text), anchors: HashMap::new(), values: 0, findings };
     match composer.document() {
         Ok(node) => Some(node),
         Err(finding) => {
-            composer.findings.push(finding);
+            composer.findings.push(*finding);
             None
         }
     }
 }
+
+type Fault = Box<Finding>;
 
 /// Events to values.
 struct Composer<'t, 'f> {
@@ -35,7 +31,7 @@ struct Composer<'t, 'f> {
 }
 
 impl<'t> Composer<'t, '_> {
-    fn document(&mut self) -> Result<Node, Finding> {
+    fn document(&mut self) -> Result<Node, Fault> {
         let mut root = None;
         loop {
             let (event, marked) = self.next()?;
@@ -44,57 +40,46 @@ impl<'t> Composer<'t, '_> {
                 Event::DocumentStart(..) if root.is_some() => {
                     return Err(Finding::error("a second document begins here")
                         .at(&span(&marked))
-                        .help("one file holds one document"));
+                        .help("one file holds one document")
+                        .into());
                 }
                 Event::DocumentStart(..) => {}
                 Event::StreamEnd => break,
                 event => root = Some(self.node(event, &marked, 0)?),
             }
         }
-        Ok(root.unwrap_or(Node {
-            value: Value::Null,
-            span: 0..0,
-        }))
+        Ok(root.unwrap_or(Node { value: Value::Null, span: 0..0 }))
     }
 
-    fn next(&mut self) -> Result<(Event<'t>, Marked), Finding> {
+    fn next(&mut self) -> Result<(Event<'t>, Marked), Fault> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => Err(syntax_error(self.text, &error)),
+            Some(Err(error)) => Err(syntax_error(self.text, &error).into()),
             None => Ok((Event::StreamEnd, Marked::default())),
         }
     }
 
-    fn node(&mut self, event: Event<'t>, marked: &Marked, depth: usize) -> Result<Node, Finding> {
+    fn node(&mut self, event: Event<'t>, marked: &Marked, depth: usize) -> Result<Node, Fault> {
         let here = span(marked);
         if depth > DEPTH_LIMIT {
-            return Err(too_deep(&here));
+            return Err(too_deep(&here).into());
         }
         let before = self.values;
         self.count(1, &here)?;
         let (node, anchor) = match event {
             Event::Alias(id) => {
-                let (node, size) = self
-                    .anchors
-                    .get(&id)
-                    .cloned()
-                    .ok_or_else(|| Finding::error("an alias inside of what it stands for").at(&here))?;
+                let (node, size) =
+                    self.anchors.get(&id).cloned().ok_or_else(|| Finding::error("an alias inside of what it stands for").at(&here))?;
                 self.count(size, &here)?;
                 // INVARIANT: no value is deeper than the limit, so recursion over it is bounded.
                 if depth + node.height() > DEPTH_LIMIT {
-                    return Err(too_deep(&here));
+                    return Err(too_deep(&here).into());
                 }
                 return Ok(node);
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), marked);
-                (
-                    Node {
-                        value: scalar(&text, style),
-                        span: here,
-                    },
-                    anchor,
-                )
+                (Node { value: scalar(&text, style), span: here }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), marked);
@@ -102,13 +87,7 @@ impl<'t> Composer<'t, '_> {
                 loop {
                     let (event, marked) = self.next()?;
                     if matches!(event, Event::SequenceEnd) {
-                        break (
-                            Node {
-                                value: Value::List(items),
-                                span: here.start..span(&marked).end.max(here.end),
-                            },
-                            anchor,
-                        );
+                        break (Node { value: Value::List(items), span: here.start..span(&marked).end.max(here.end) }, anchor);
                     }
                     items.push(self.node(event, &marked, depth + 1)?);
                 }
@@ -119,27 +98,20 @@ impl<'t> Composer<'t, '_> {
                 loop {
                     let (event, marked) = self.next()?;
                     if matches!(event, Event::MappingEnd) {
-                        break (
-                            Node {
-                                value: Value::Map(entries.list),
-                                span: here.start..span(&marked).end.max(here.end),
-                            },
-                            anchor,
-                        );
+                        break (Node { value: Value::Map(entries.list), span: here.start..span(&marked).end.max(here.end) }, anchor);
                     }
                     let (key, key_span) = self.key(event, &marked)?;
                     let (event, marked) = self.next()?;
                     let value = self.node(event, &marked, depth + 1)?;
                     if key == "<<" {
                         let finding = Finding::error("merge keys are not part of YAML 1.2").at(&key_span);
-                        self.findings
-                            .push(finding.help("write the keys out, or give the whole value an anchor and an alias"));
+                        self.findings.push(finding.help("write the keys out, or give the whole value an anchor and an alias"));
                     } else {
                         entries.push(key, key_span, value, self.findings);
                     }
                 }
             }
-            _ => return Err(Finding::error("no value stands here").at(&here)),
+            _ => return Err(Finding::error("no value stands here").at(&here).into()),
         };
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), self.values - before));
@@ -147,7 +119,7 @@ impl<'t> Composer<'t, '_> {
         Ok(node)
     }
 
-    fn key(&mut self, event: Event<'t>, marked: &Marked) -> Result<(String, Span), Finding> {
+    fn key(&mut self, event: Event<'t>, marked: &Marked) -> Result<(String, Span), Fault> {
         let here = span(marked);
         match event {
             Event::Scalar(text, _, _, tag) => {
@@ -156,7 +128,8 @@ impl<'t> Composer<'t, '_> {
             }
             _ => Err(Finding::error("a key is a plain name")
                 .at(&here)
-                .help("a text that begins with `[`, `{`, `*` or `&` needs quotes")),
+                .help("a text that begins with `[`, `{`, `*` or `&` needs quotes")
+                .into()),
         }
     }
 
@@ -164,20 +137,19 @@ impl<'t> Composer<'t, '_> {
         if tagged {
             let here = marked.tag_span().map_or_else(|| span(marked), |tag| span(&tag));
             self.findings.push(
-                Finding::error("tags have no meaning here")
-                    .at(&here)
-                    .help("take the word that begins with `!` away, or put it in quotes"),
+                Finding::error("tags have no meaning here").at(&here).help("take the word that begins with `!` away, or put it in quotes"),
             );
         }
     }
 
     /// A small file must not unfold to a large one.
-    fn count(&mut self, values: usize, here: &Span) -> Result<(), Finding> {
+    fn count(&mut self, values: usize, here: &Span) -> Result<(), Fault> {
         self.values = self.values.saturating_add(values);
         if self.values > VALUE_LIMIT {
             return Err(Finding::error(format!("the file unfolds to more than {VALUE_LIMIT} values"))
                 .at(here)
-                .help("use fewer aliases"));
+                .help("use fewer aliases")
+                .into());
         }
         Ok(())
     }
@@ -185,12 +157,7 @@ impl<'t> Composer<'t, '_> {
 
 /// YAML 1.2 §10.3, less its many spellings: `yes`, `on`, `True`, `0x1f` and `.inf` are texts.
 fn scalar(text: &str, style: ScalarStyle) -> Value {
-    let as_text = || {
-        Value::Text(Text {
-            text: text.to_owned(),
-            expanded: false,
-        })
-    };
+    let as_text = || Value::Text(Text { text: text.to_owned(), expanded: false });
     if style != ScalarStyle::Plain {
         return as_text();
     }
@@ -199,11 +166,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
         _ if !is_number(text) => as_text(),
-        _ => text
-            .parse()
-            .map(Value::Integer)
-            .or_else(|_| text.parse().map(Value::Float))
-            .unwrap_or_else(|_| as_text()),
+        _ => text.parse().map(Value::Integer).or_else(|_| text.parse().map(Value::Float)).unwrap_or_else(|_| as_text()),
     }
 }
 
@@ -230,9 +193,5 @@ fn too_deep(here: &Span) -> Finding {
 fn syntax_error(text: &str, error: &ScanError) -> Finding {
     let at = offset(error.marker()).min(text.len());
     let finding = Finding::error(format!("not YAML: {}", error.info())).at(&(at..(at + 1).min(text.len())));
-    if text[at..].starts_with('\t') {
-        finding.help("indent with spaces")
-    } else {
-        finding
-    }
+    if text[at..].starts_with('\t') { finding.help("indent with spaces") } else { finding }
 }

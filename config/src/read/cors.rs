@@ -13,14 +13,11 @@ pub(super) fn read(field: &Field<'_>) -> Option<Cors> {
     let map = field.map()?;
     let origins = map.required("origins").and_then(|field| field.each(read_origin));
     let methods = map.or("methods", vec![Method::GET, Method::HEAD, Method::POST], |field| field.each(read_method));
-    let headers = map.or("headers", Vec::new(), |field| {
-        super::field::all(field.any_items()?.iter().map(read_header))
-    });
+    let headers = map.or("headers", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(read_header)));
     let credentials = map.or("credentials", false, Field::boolean);
     let max_age = map.or("max_age", minutes(10), |field| field.duration_in(Duration::ZERO..=hours(24)));
-    let preflight = map.or("preflight", PreflightBy::Doorward, |field| {
-        field.one_of(&[("answer", PreflightBy::Doorward), ("pass", PreflightBy::App)])
-    });
+    let preflight =
+        map.or("preflight", PreflightBy::Doorward, |field| field.one_of(&[("answer", PreflightBy::Doorward), ("pass", PreflightBy::App)]));
     map.finish(&[("origin", "write `origins: [ … ]`")]);
     Some(Cors {
         origins: origins?,
@@ -38,22 +35,13 @@ fn read_origin(field: &Field<'_>) -> Option<Box<str>> {
     let text = field.name()?;
     match text {
         "*" => {
-            return field.refuse(
-                "`*` would let every site on the web read the answers",
-                "list the origins of your own apps",
-            );
+            return field.refuse("`*` would let every site on the web read the answers", "list the origins of your own apps");
         }
         "null" => {
-            return field.refuse(
-                "`null` is what sandboxed frames and local files of anybody send",
-                "list the origins of your own apps",
-            );
+            return field.refuse("`null` is what sandboxed frames and local files of anybody send", "list the origins of your own apps");
         }
         _ if text.contains('*') => {
-            return field.refuse(
-                format!("`{}` has a star in it, and origins are compared whole", field.shown()),
-                "list each origin",
-            );
+            return field.refuse(format!("`{}` has a star in it, and origins are compared whole", field.shown()), "list each origin");
         }
         _ => {}
     }
@@ -88,11 +76,7 @@ pub(super) fn read_method(field: &Field<'_>) -> Option<Method> {
 
 fn capitals(text: &str) -> String {
     let upper = text.to_ascii_uppercase();
-    if upper.bytes().all(|b| b.is_ascii_uppercase()) {
-        upper
-    } else {
-        "GET".into()
-    }
+    if upper.bytes().all(|b| b.is_ascii_uppercase()) { upper } else { "GET".into() }
 }
 
 fn read_header(field: &Field<'_>) -> Option<Box<str>> {

@@ -47,8 +47,7 @@ impl<'d> Field<'d> {
     }
 
     pub(super) fn warn(&self, code: WarningCode, message: impl Into<String>, help: impl Into<String>) {
-        self.reading
-            .report(Finding::warning(code, message).at(self.shown_span()).key(&self.key).help(help));
+        self.reading.report(Finding::warning(code, message).at(self.shown_span()).key(&self.key).help(help));
     }
 
     /// A scalar, or the key of a list or map.
@@ -134,10 +133,7 @@ impl<'d> Field<'d> {
         let number = self.integer()?;
         match u32::try_from(number) {
             Ok(number) if range.contains(&number) => Some(number),
-            _ => self.refuse(
-                format!("`{}` is out of range", self.shown()),
-                format!("between {} and {}", range.start(), range.end()),
-            ),
+            _ => self.refuse(format!("`{}` is out of range", self.shown()), format!("between {} and {}", range.start(), range.end())),
         }
     }
 
@@ -193,12 +189,7 @@ impl<'d> Field<'d> {
             Value::Map(entries) => entries.first().map_or(node.span.clone(), |entry| entry.key_span.clone()),
             _ => node.span.clone(),
         };
-        Self {
-            reading: self.reading,
-            node,
-            key: format!("{}[{index}]", self.key),
-            at,
-        }
+        Self { reading: self.reading, node, key: format!("{}[{index}]", self.key), at }
     }
 
     pub(super) fn map(&self) -> Option<Map<'d>> {
@@ -229,10 +220,7 @@ impl<'d> Field<'d> {
             Value::Float(number) => Some(Json::from(*number)),
             Value::Text(text) if text.text.is_empty() => self.refuse("the text is empty", "say what the claim must be"),
             Value::Text(text) => Some(Json::String(text.text.clone())),
-            _ => self.expected(
-                "a text, a number or true/false",
-                "a list or a map inside of a claim has a path of its own",
-            ),
+            _ => self.expected("a text, a number or true/false", "a list or a map inside of a claim has a path of its own"),
         }
     }
 }

@@ -25,10 +25,7 @@ impl Field<'_> {
         match open {
             Ok(bytes) if bytes.len() as u64 > LIMIT => self.refuse(format!("`{shown}` is larger than 1 MiB"), "name another file"),
             Ok(bytes) => Some((path, bytes)),
-            Err(error) => self.refuse(
-                format!("cannot read `{shown}`: {error}"),
-                "relative names begin at the folder of this file",
-            ),
+            Err(error) => self.refuse(format!("cannot read `{shown}`: {error}"), "relative names begin at the folder of this file"),
         }
     }
 
@@ -50,14 +47,8 @@ impl Field<'_> {
             let help = "decrypt it (`openssl pkey -in … -out …`) and let the file's mode protect it";
             return self.refuse(format!("the key in `{}` is encrypted", path.display()), help);
         }
-        if !["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"]
-            .iter()
-            .any(|label| holds(&bytes, label))
-        {
-            return self.refuse(
-                format!("`{}` holds no PEM private key", path.display()),
-                "it begins with `-----BEGIN PRIVATE KEY-----`",
-            );
+        if !["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"].iter().any(|label| holds(&bytes, label)) {
+            return self.refuse(format!("`{}` holds no PEM private key", path.display()), "it begins with `-----BEGIN PRIVATE KEY-----`");
         }
         Some(path)
     }
@@ -67,6 +58,5 @@ impl Field<'_> {
 fn holds(bytes: &[u8], label: &str) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let begin = format!("-----BEGIN {label}-----");
-    text.find(&begin)
-        .is_some_and(|at| text[at + begin.len()..].contains(&format!("-----END {label}-----")))
+    text.find(&begin).is_some_and(|at| text[at + begin.len()..].contains(&format!("-----END {label}-----")))
 }

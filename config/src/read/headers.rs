@@ -51,12 +51,7 @@ pub(super) struct Headers {
 impl Headers {
     /// These, and `own` on top: the same name is replaced.
     pub(super) fn with(&self, own: Self) -> HeaderMapping {
-        let mut list: Vec<_> = self
-            .list
-            .iter()
-            .filter(|(name, _)| own.list.iter().all(|(other, _)| other != name))
-            .cloned()
-            .collect();
+        let mut list: Vec<_> = self.list.iter().filter(|(name, _)| own.list.iter().all(|(other, _)| other != name)).cloned().collect();
         list.extend(own.list);
         HeaderMapping::new(list)
     }
@@ -77,9 +72,8 @@ pub(super) fn read(field: Option<Field<'_>>) -> Headers {
         });
         let (Some(name), Some(template)) = (name, template) else { continue };
         if let Some(first) = seen.get(&name) {
-            let finding = Finding::error(format!("`{}` is the same header in other letters", entry.key))
-                .at(&entry.key_span)
-                .key(&field.key);
+            let finding =
+                Finding::error(format!("`{}` is the same header in other letters", entry.key)).at(&entry.key_span).key(&field.key);
             field.reading.report(finding.related(first, "first here").help("keep one of the two"));
             continue;
         }
@@ -93,15 +87,11 @@ fn read_name(written: &str, span: &Span, field: &Field<'_>) -> Option<HeaderName
     let plain = written.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let Some(name) = HeaderName::from_bytes(written.as_bytes()).ok().filter(|_| plain) else {
         let help = "letters, digits and `-` only: many apps take any other sign for `_`, so two names would be one";
-        return field
-            .reading
-            .refuse(span, &field.key, format!("`{written}` is no name for a header"), help);
+        return field.reading.refuse(span, &field.key, format!("`{written}` is no name for a header"), help);
     };
     if TAKEN.contains(&name.as_str()) || TAKEN_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)) {
         let help = "choose a name of your own, such as `X-Auth-User`";
-        return field
-            .reading
-            .refuse(span, &field.key, format!("header `{written}` is not free to be set"), help);
+        return field.reading.refuse(span, &field.key, format!("header `{written}` is not free to be set"), help);
     }
     Some(name)
 }

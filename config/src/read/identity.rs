@@ -13,10 +13,8 @@ impl Field<'_> {
     pub(super) fn claim_path(&self) -> Option<ClaimPath> {
         match ClaimPath::parse(self.any_text()?) {
             Ok(path) => Some(path),
-            Err(fault) => self.refuse(
-                format!("`{}` is no claim path: {fault}", self.shown()),
-                "a name, dots between names, a JSON Pointer or JSONPath",
-            ),
+            Err(fault) => self
+                .refuse(format!("`{}` is no claim path: {fault}", self.shown()), "a name, dots between names, a JSON Pointer or JSONPath"),
         }
     }
 
@@ -46,13 +44,7 @@ pub(super) fn read(field: Option<Field<'_>>) -> Option<IdentityMapping> {
         role_rules = map.or("role_mapping", Vec::new(), |field| all(field.any_items()?.iter().map(role_rule)));
         map.finish(&[("groups", "write `roles`")]);
     }
-    Some(IdentityMapping {
-        user: user?,
-        email: email?,
-        name: name?,
-        roles: roles?,
-        role_rules: role_rules?,
-    })
+    Some(IdentityMapping { user: user?, email: email?, name: name?, roles: roles?, role_rules: role_rules? })
 }
 
 fn role_rule(field: &Field<'_>) -> Option<RoleRule> {
@@ -92,11 +84,7 @@ fn comparison(map: &Map<'_>, field: &Field<'_>) -> Option<Condition> {
     let path = map.required("path").and_then(|field| field.claim_path());
     let op = map.required("op").and_then(|field| Some((field.text()?, field)));
     let value = map.optional("value");
-    map.finish(&[
-        ("claim", "write `path`"),
-        ("operator", "write `op`"),
-        ("values", "write `value`, which may be a list"),
-    ]);
+    map.finish(&[("claim", "write `path`"), ("operator", "write `op`"), ("values", "write `value`, which may be a list")]);
     let (name, op) = op?;
     let value = match value {
         Some(value) if name == "exists" => return value.refuse("`exists` takes no value", "leave `value` out, or write another `op`"),
@@ -112,8 +100,7 @@ fn comparison(map: &Map<'_>, field: &Field<'_>) -> Option<Condition> {
         Err(ConditionFault::Regex(text)) => {
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             let message = format!("the regular expression does not compile: {reason}");
-            map.optional("value")?
-                .refuse(message, "it must match the whole text; there is no look-around and no back-reference")
+            map.optional("value")?.refuse(message, "it must match the whole text; there is no look-around and no back-reference")
         }
         Err(fault) => {
             let help = match fault {

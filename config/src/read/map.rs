@@ -20,14 +20,7 @@ pub(super) struct Map<'d> {
 
 impl<'d> Map<'d> {
     pub(super) fn new(reading: &'d Reading<'d>, entries: &'d [Entry], key: String, at: Span) -> Self {
-        Self {
-            reading,
-            entries,
-            key,
-            at,
-            known: RefCell::default(),
-            missing: RefCell::default(),
-        }
+        Self { reading, entries, key, at, known: RefCell::default(), missing: RefCell::default() }
     }
 
     /// The whole file.
@@ -83,9 +76,7 @@ impl<'d> Map<'d> {
     pub(super) fn finish(&self, hints: &[(&str, &str)]) {
         let known = self.known.borrow();
         for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let finding = Finding::error(format!("unknown key `{}`", entry.key))
-                .at(&entry.key_span)
-                .key(&self.path_of(&entry.key));
+            let finding = Finding::error(format!("unknown key `{}`", entry.key)).at(&entry.key_span).key(&self.path_of(&entry.key));
             let hint = hints.iter().find(|(word, _)| *word == entry.key);
             let absent = known.iter().copied().filter(|key| self.entries.iter().all(|other| other.key != *key));
             let near = word::nearest(&entry.key, absent);
@@ -105,11 +96,7 @@ impl<'d> Map<'d> {
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.key.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.key)
-        }
+        if self.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.key) }
     }
 }
 

@@ -55,10 +55,7 @@ impl Providers {
 pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str) -> Providers {
     let Some(field) = field else { return Providers::default() };
     let Some(map) = field.map() else {
-        return Providers {
-            broken: true,
-            ..Providers::default()
-        };
+        return Providers { broken: true, ..Providers::default() };
     };
     let mut providers = Providers::default();
     let mut aliases: HashMap<String, Span> = HashMap::new();
@@ -66,9 +63,7 @@ pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str) -> Providers {
         let named = is_name(&entry.key);
         if !named {
             let help = "a-z, 0-9, `-` and `_`, at most 64: it is a part of the callback's address";
-            field
-                .reading
-                .refuse::<()>(&entry.key_span, &field.key, format!("`{}` is no name for a provider", entry.key), help);
+            field.reading.refuse::<()>(&entry.key_span, &field.key, format!("`{}` is no name for a provider", entry.key), help);
         }
         let provider = read(&field, &entry.key, prefix, &mut aliases).filter(|_| named);
         providers.by_name.insert(entry.key.clone(), providers.list.len());
@@ -81,9 +76,7 @@ pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str) -> Providers {
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
 }
 
 fn read(field: &Field<'_>, name: &str, prefix: &str, aliases: &mut HashMap<String, Span>) -> Option<Provider> {
@@ -100,11 +93,7 @@ fn read(field: &Field<'_>, name: &str, prefix: &str, aliases: &mut HashMap<Strin
     let authorize = map.or("authorize", BTreeMap::new(), read_authorize);
     let callback_aliases = map.or("callback_aliases", Vec::new(), |field| read_aliases(field, prefix, aliases));
     let algorithms = map.or("algorithms", vec![Algorithm::Rs256], read_algorithms);
-    let default_type = if kind == Some(ProviderKind::Auth0) {
-        AccessTokenType::Either
-    } else {
-        AccessTokenType::AtJwt
-    };
+    let default_type = if kind == Some(ProviderKind::Auth0) { AccessTokenType::Either } else { AccessTokenType::AtJwt };
     let types = [("at+jwt", AccessTokenType::AtJwt), ("jwt", AccessTokenType::Jwt)];
     let access_token_type = map.or("access_token_type", default_type, |field| field.one_of(&types));
     let ca = map.maybe("ca", |field| field.certificates().map(|(_, bytes)| bytes));
@@ -112,11 +101,9 @@ fn read(field: &Field<'_>, name: &str, prefix: &str, aliases: &mut HashMap<Strin
     let after_logout = map.or("after_logout", "/".into(), read_local_path);
     map.finish(hints(kind));
     if kind == Some(ProviderKind::Auth0) && audience == Some(None) {
-        let finding = Finding::warning(WarningCode::OpaqueTokens, format!("provider `{name}` has no audience"))
-            .at(field.at())
-            .key(&field.key);
-        let help =
-            "Auth0 would issue an opaque access token: bearer tokens cannot be accepted; add `audience: …`, the identifier of your API in Auth0";
+        let finding =
+            Finding::warning(WarningCode::OpaqueTokens, format!("provider `{name}` has no audience")).at(field.at()).key(&field.key);
+        let help = "Auth0 would issue an opaque access token: bearer tokens cannot be accepted; add `audience: …`, the identifier of your API in Auth0";
         field.reading.report(finding.help(help));
     }
     Some(Provider {
@@ -146,18 +133,12 @@ fn hints(kind: Option<ProviderKind>) -> &'static [(&'static str, &'static str)] 
             ("issuer", "`kind: auth0` makes it from `domain`; `kind: oidc` takes an `issuer`"),
             ("tenant", "write `domain: …`"),
             ("scopes", "write `scope: [ … ]`"),
-            (
-                "redirect_uri",
-                "it is `<prefix>/callback/<provider>` on each app's host; for another path there is `callback_aliases`",
-            ),
+            ("redirect_uri", "it is `<prefix>/callback/<provider>` on each app's host; for another path there is `callback_aliases`"),
         ],
         _ => &[
             ("domain", "`kind: oidc` takes an `issuer`; `kind: auth0` takes a `domain`"),
             ("scopes", "write `scope: [ … ]`"),
-            (
-                "redirect_uri",
-                "it is `<prefix>/callback/<provider>` on each app's host; for another path there is `callback_aliases`",
-            ),
+            ("redirect_uri", "it is `<prefix>/callback/<provider>` on each app's host; for another path there is `callback_aliases`"),
         ],
     }
 }
@@ -170,9 +151,12 @@ fn read_kind(field: &Field<'_>) -> Option<ProviderKind> {
             format!("`{}` is not spoken here", field.shown()),
             "connect it to Auth0 as an enterprise connection, and write `kind: auth0` with that `connection`",
         ),
-        _ => field.unknown(
-            &format!("`{}` is no kind of provider: write `auth0` or `oidc`", field.shown()),
-            &["auth0", "oidc"],
+        other if word::nearest(other, ["auth0", "oidc"].into_iter()).is_some() => {
+            field.unknown(&format!("`{}` is not one of `auth0` or `oidc`", field.shown()), &["auth0", "oidc"])
+        }
+        _ => field.refuse(
+            format!("`{}` is not one of `auth0` or `oidc`", field.shown()),
+            "every provider that speaks OpenID Connect is `kind: oidc`",
         ),
     }
 }
@@ -203,10 +187,7 @@ fn read_scope(field: &Field<'_>) -> Option<String> {
         Some(name.to_owned())
     })?;
     if !names.iter().any(|name| name == "openid") {
-        return field.refuse(
-            "`openid` is not in the list",
-            "without it the provider does not say who signed in; add `openid`",
-        );
+        return field.refuse("`openid` is not in the list", "without it the provider does not say who signed in; add `openid`");
     }
     Some(names.join(" "))
 }
@@ -220,12 +201,7 @@ fn read_authorize(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
                 "audience" | "organization" | "connection" | "scope" => format!("write `{}` at the provider itself", entry.key),
                 _ => "leave it out".to_owned(),
             };
-            return field.reading.refuse(
-                &entry.key_span,
-                &field.key,
-                format!("parameter `{}` is set by Doorward itself", entry.key),
-                help,
-            );
+            return field.reading.refuse(&entry.key_span, &field.key, format!("parameter `{}` is set by Doorward itself", entry.key), help);
         }
         if entry.key.is_empty() || !entry.key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
             return field.reading.refuse(
@@ -247,8 +223,7 @@ fn read_aliases(field: &Field<'_>, prefix: &str, seen: &mut HashMap<String, Span
         match read_alias(&item, prefix) {
             Some(alias) if seen.contains_key(&alias) => {
                 let finding = Finding::error(format!("`{alias}` is an alias already")).at(item.span()).key(&item.key);
-                item.reading
-                    .report(finding.related(&seen[&alias], "first here").help("one path belongs to one provider"));
+                item.reading.report(finding.related(&seen[&alias], "first here").help("one path belongs to one provider"));
                 complete = false;
             }
             Some(alias) => {
@@ -264,10 +239,7 @@ fn read_aliases(field: &Field<'_>, prefix: &str, seen: &mut HashMap<String, Span
 fn read_alias(item: &Field<'_>, prefix: &str) -> Option<String> {
     let path = read_local_path(item)?;
     if path == "/" {
-        return item.refuse(
-            "`/` as a callback would hide the app's front page",
-            "use the path that is registered with the provider",
-        );
+        return item.refuse("`/` as a callback would hide the app's front page", "use the path that is registered with the provider");
     }
     if is_under(&path, prefix) {
         return item.refuse(format!("`{path}` is under `{prefix}`, where callbacks are anyway"), "leave it out");
@@ -308,10 +280,7 @@ fn read_algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {
             "NONE" => item.refuse("`none` would accept tokens that nobody signed", "leave it out"),
             "HS256" | "HS384" | "HS512" => {
                 let help = "choose RS256 for the application (or API) at the provider, and write `RS256`";
-                item.refuse(
-                    format!("`{}` signs with a secret that every verifier could sign with too", item.shown()),
-                    help,
-                )
+                item.refuse(format!("`{}` signs with a secret that every verifier could sign with too", item.shown()), help)
             }
             _ => {
                 let known: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();

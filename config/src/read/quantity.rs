@@ -81,8 +81,8 @@ pub(super) fn words(duration: Duration) -> String {
 
 fn size_words(bytes: u64) -> String {
     match bytes {
-        _ if bytes % (1 << 20) == 0 => format!("{}MiB", bytes >> 20),
-        _ if bytes % (1 << 10) == 0 => format!("{}KiB", bytes >> 10),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
         _ => format!("{bytes}B"),
     }
 }
@@ -93,10 +93,9 @@ fn duration(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         rest = &rest[digits..];
-        let unit = ["ms", "s", "m", "h", "d"].into_iter().find(|unit| {
-            rest.strip_prefix(unit)
-                .is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphabetic()))
-        });
+        let unit = ["ms", "s", "m", "h", "d"]
+            .into_iter()
+            .find(|unit| rest.strip_prefix(unit).is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphabetic())));
         rest = &rest[unit.filter(|_| digits > 0)?.len()..];
     }
     humantime::parse_duration(text).ok()
@@ -128,46 +127,17 @@ mod tests {
         for (text, expected) in [("30s", 30), ("10m", 600), ("12h", 43_200), ("7d", 604_800), ("1h30m", 5400), ("0s", 0)] {
             assert_eq!(duration(text), Some(seconds(expected)), "{text}");
         }
-        for bad in [
-            "",
-            "30",
-            "s",
-            "-1s",
-            "1.5h",
-            "10M",
-            "10 m",
-            "1y",
-            "10min",
-            "99999999999999999999d",
-            "18446744073709551615d",
-        ] {
+        for bad in ["", "30", "s", "-1s", "1.5h", "10M", "10 m", "1y", "10min", "99999999999999999999d", "18446744073709551615d"] {
             assert_eq!(duration(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn sizes_need_a_unit() {
-        for (text, expected) in [
-            ("0", 0),
-            ("512B", 512),
-            ("64KiB", 65_536),
-            ("10MiB", 10_485_760),
-            ("1GiB", 1 << 30),
-            ("500KB", 500_000),
-        ] {
+        for (text, expected) in [("0", 0), ("512B", 512), ("64KiB", 65_536), ("10MiB", 10_485_760), ("1GiB", 1 << 30), ("500KB", 500_000)] {
             assert_eq!(size(text), Some(expected), "{text}");
         }
-        for bad in [
-            "",
-            "10",
-            "MiB",
-            "10 MiB",
-            "10mib",
-            "1.5MiB",
-            "-1B",
-            "99999999999999999999GiB",
-            "18446744073709551615GiB",
-        ] {
+        for bad in ["", "10", "MiB", "10 MiB", "10mib", "1.5MiB", "-1B", "99999999999999999999GiB", "18446744073709551615GiB"] {
             assert_eq!(size(bad), None, "{bad}");
         }
     }

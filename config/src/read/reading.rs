@@ -23,23 +23,13 @@ pub(crate) struct Reading<'r> {
 impl<'r> Reading<'r> {
     pub(crate) fn new(source: &'r Source, environment: &'r dyn Environment) -> Self {
         let folder = source.path.parent().map(Path::to_owned).unwrap_or_default();
-        Self {
-            source,
-            folder,
-            environment,
-            findings: RefCell::default(),
-            secrets: RefCell::default(),
-        }
+        Self { source, folder, environment, findings: RefCell::default(), secrets: RefCell::default() }
     }
 
     /// `parsed` is false when the text could not be understood, so that nobody knows which of it is a secret.
     pub(crate) fn into_report(self, mut findings: Vec<Finding>, parsed: bool) -> Report {
         findings.extend(self.findings.into_inner());
-        let mut secrets = if parsed {
-            self.secrets.into_inner()
-        } else {
-            secrets::in_text(&self.source.text)
-        };
+        let mut secrets = if parsed { self.secrets.into_inner() } else { secrets::in_text(&self.source.text) };
         secrets::in_addresses(&self.source.text, &mut secrets);
         Report::new(&self.source.path, &self.source.text, &secrets, findings)
     }

@@ -50,10 +50,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Requirement> {
             }
         },
         Value::Broken => None,
-        _ => field.refuse(
-            "it is not said who is allowed",
-            "`public`, `signed-in`, `nobody`, or a map such as `{ role: admin }`",
-        ),
+        _ => field.refuse("it is not said who is allowed", "`public`, `signed-in`, `nobody`, or a map such as `{ role: admin }`"),
     }
 }
 
@@ -115,7 +112,12 @@ fn one_name(field: &Field<'_>) -> Option<Box<str>> {
 }
 
 /// `permission: a`, `permissions: [a, b]`: all of them are needed.
-fn one_or_all<'d>(map: &Map<'d>, one: &'static str, many: &'static str, read: impl Fn(&Field<'d>) -> Option<&'d str>) -> Option<Vec<Box<str>>> {
+fn one_or_all<'d>(
+    map: &Map<'d>,
+    one: &'static str,
+    many: &'static str,
+    read: impl Fn(&Field<'d>) -> Option<&'d str>,
+) -> Option<Vec<Box<str>>> {
     let single = map.maybe(one, |field| match field.value() {
         Value::List(_) => field.refuse(format!("`{one}` is one"), format!("write `{many}`: all of them are needed")),
         _ => read(field),
@@ -136,9 +138,7 @@ fn read_claims(field: &Field<'_>, test: impl Fn(ClaimPath, Vec<Json>) -> ClaimTe
             Ok(path) => Some(test(path, values?)),
             Err(fault) => {
                 let help = "a name, dots between names, a JSON Pointer or JSONPath";
-                field
-                    .reading
-                    .refuse(&entry.key_span, &field.key, format!("`{}` is no claim path: {fault}", entry.key), help)
+                field.reading.refuse(&entry.key_span, &field.key, format!("`{}` is no claim path: {fault}", entry.key), help)
             }
         }
     };

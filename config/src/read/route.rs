@@ -63,26 +63,19 @@ pub(super) fn compile(reading: &Reading<'_>, routes: Vec<ReadRoute<'_>>, mapping
 fn read<'d>(item: &Field<'d>, common: &Common<'_>, names: &mut HashMap<String, Span>) -> Option<ReadRoute<'d>> {
     let map = item.map()?;
     let name = map.required("name").and_then(|field| read_name(&field, names));
-    let hosts = map
-        .required("host")
-        .and_then(|field| super::field::all(field.items_or_one()?.iter().map(read_host)));
+    let hosts = map.required("host").and_then(|field| super::field::all(field.items_or_one()?.iter().map(read_host)));
     let path = map.or("path", PathPrefix::default(), |field| read_path(field, common.prefix));
     let rewrite = map.or("rewrite", Rewrite::Keep, |field| read_rewrite(field, path.as_ref()));
     let upstream = map.required("upstream").and_then(|field| upstream::read(&field, rewrite.clone()?));
     let rules = match map.optional("rules") {
         Some(field) => rules::read(&field, name.unwrap_or_default(), path.as_ref()),
-        None => map.missing(
-            "rules",
-            "without a rule everybody is refused; for example `rules: [{ allow: signed-in }]`",
-        ),
+        None => map.missing("rules", "without a rule everybody is refused; for example `rules: [{ allow: signed-in }]`"),
     };
     let provider = read_provider(&map, common.providers, rules.as_deref());
     let accept = read_accept(&map, common.providers, provider);
     let pass_token = map.or("pass_token", false, |field| read_pass_token(field, accept));
     let headers = headers::read(map.optional("headers"));
-    let keep = map.or("keep_headers", Vec::new(), |field| {
-        super::field::all(field.any_items()?.iter().map(read_kept))
-    });
+    let keep = map.or("keep_headers", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(read_kept)));
     let cors = map.maybe("cors", cors::read);
     let body_limit = map.or("limits", common.body, |field| read_body(field, common.body));
     map.finish(&[
@@ -107,32 +100,19 @@ fn read<'d>(item: &Field<'d>, common: &Common<'_>, names: &mut HashMap<String, S
         pass_token: pass_token?,
         cors: cors?,
     };
-    let settings = RouteSettings {
-        upstream: upstream?,
-        body_limit: body_limit?,
-    };
-    Some(ReadRoute {
-        route,
-        settings,
-        field: item.clone(),
-        hosts: host_spans,
-        keep,
-    })
+    let settings = RouteSettings { upstream: upstream?, body_limit: body_limit? };
+    Some(ReadRoute { route, settings, field: item.clone(), hosts: host_spans, keep })
 }
 
 fn read_name<'d>(field: &Field<'d>, names: &mut HashMap<String, Span>) -> Option<&'d str> {
     let text = field.name()?;
     if !is_name(text) {
-        return field.refuse(
-            format!("`{}` is no name for a route", field.shown()),
-            "a-z, 0-9, `-` and `_`, at most 64, no sign at the beginning",
-        );
+        return field
+            .refuse(format!("`{}` is no name for a route", field.shown()), "a-z, 0-9, `-` and `_`, at most 64, no sign at the beginning");
     }
     if let Some(first) = names.get(text) {
         let finding = Finding::error(format!("two routes are called `{text}`")).at(field.span()).key(&field.key);
-        field
-            .reading
-            .report(finding.related(first, "first here").help("logs and metrics tell routes apart by name"));
+        field.reading.report(finding.related(first, "first here").help("logs and metrics tell routes apart by name"));
         return None;
     }
     names.insert(text.to_owned(), field.span().clone());
@@ -152,10 +132,9 @@ fn read_host(field: &Field<'_>) -> Option<(HostPattern, Span)> {
 
 fn read_path(field: &Field<'_>, prefix: &str) -> Option<PathPrefix> {
     match PathPrefix::parse(field.name()?) {
-        Ok(path) if is_under(&path.to_string(), prefix) => field.refuse(
-            format!("everything under `{prefix}` is Doorward's own"),
-            "choose another path, or another `server.prefix`",
-        ),
+        Ok(path) if is_under(&path.to_string(), prefix) => {
+            field.refuse(format!("everything under `{prefix}` is Doorward's own"), "choose another path, or another `server.prefix`")
+        }
         Ok(path) => Some(path),
         Err(fault) => field.refuse(
             format!("`{}`: {fault}", field.shown()),
@@ -186,10 +165,7 @@ fn read_rewrite(field: &Field<'_>, path: Option<&PathPrefix>) -> Option<Rewrite>
             map.finish(&[]);
             Some(Rewrite::Prefix { from: from?, to: to? })
         }
-        (None, None) => field.refuse(
-            "it is not said what to rewrite",
-            "`{ strip: /v1 }` or `{ replace: { prefix: /v1, with: /api } }`",
-        ),
+        (None, None) => field.refuse("it is not said what to rewrite", "`{ strip: /v1 }` or `{ replace: { prefix: /v1, with: /api } }`"),
         (Some(_), Some(_)) => field.refuse("both `strip` and `replace`", "keep one of them"),
     }
 }
@@ -213,13 +189,12 @@ fn read_provider(map: &Map<'_>, providers: &Providers, rules: Option<&[Rule]>) -
         return match providers.find(name) {
             Some(index) => Some(Some(index)),
             None if providers.is_broken() => None,
-            None if providers.names().is_empty() => field.refuse(format!("there is no provider `{}`", field.shown()), "write it under `providers`"),
+            None if providers.names().is_empty() => {
+                field.refuse(format!("there is no provider `{}`", field.shown()), "write it under `providers`")
+            }
             None => {
                 let known = providers.names();
-                field.unknown(
-                    &format!("there is no provider `{}`: known are {}", field.shown(), word::list(&known)),
-                    &known,
-                )
+                field.unknown(&format!("there is no provider `{}`: known are {}", field.shown(), word::list(&known)), &known)
             }
         };
     }
@@ -250,10 +225,7 @@ fn read_accept(map: &Map<'_>, providers: &Providers, provider: Option<Option<usi
     match (accept, field) {
         (Accept::Bearer, Some(field)) if !verifiable => {
             let message = match provider? {
-                Some(index) => format!(
-                    "provider `{}` has no `audience`, so its tokens cannot be verified",
-                    providers.names()[index]
-                ),
+                Some(index) => format!("provider `{}` has no `audience`, so its tokens cannot be verified", providers.names()[index]),
                 None => "without a provider there are no tokens to verify".to_owned(),
             };
             field.refuse(message, "add `audience` to the provider: the identifier of the API")

@@ -27,16 +27,10 @@ pub(super) fn read(field: &Field<'_>, route: &str, prefix: Option<&PathPrefix>) 
         return field.refuse("no rule means that everybody is refused", "for example `rules: [{ allow: signed-in }]`");
     }
     if items.len() > LIMIT {
-        return field.refuse(
-            format!("more than {LIMIT} rules"),
-            "put several paths into one rule, or make several routes",
-        );
+        return field.refuse(format!("more than {LIMIT} rules"), "put several paths into one rule, or make several routes");
     }
-    let read: Vec<Option<Read<'_>>> = items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| read_rule(item, format!("{route}/{}", index + 1)))
-        .collect();
+    let read: Vec<Option<Read<'_>>> =
+        items.iter().enumerate().map(|(index, item)| read_rule(item, format!("{route}/{}", index + 1))).collect();
     let complete = read.iter().all(Option::is_some);
     let rules: Vec<Read<'_>> = read.into_iter().flatten().collect();
     if rules.iter().map(|read| read.paths.len()).sum::<usize>() > PATH_LIMIT {
@@ -64,17 +58,8 @@ fn read_rule<'d>(item: &Field<'d>, name: String) -> Option<Read<'d>> {
     ]);
     let paths = paths?;
     let (patterns, paths) = paths.into_iter().map(|(pattern, span, text)| (pattern, (span, text))).unzip();
-    let rule = Rule {
-        name: name.into(),
-        paths: patterns,
-        methods: methods?,
-        allow: allow?,
-    };
-    Some(Read {
-        rule,
-        field: item.clone(),
-        paths,
-    })
+    let rule = Rule { name: name.into(), paths: patterns, methods: methods?, allow: allow? };
+    Some(Read { rule, field: item.clone(), paths })
 }
 
 fn read_path(field: &Field<'_>) -> Option<(PathPattern, Span, String)> {
@@ -92,11 +77,7 @@ fn read_path(field: &Field<'_>) -> Option<(PathPattern, Span, String)> {
 fn warn_about_other_places(read: &Read<'_>, prefix: &PathPrefix) {
     for (span, text) in read.paths.iter().filter(|(_, text)| !can_meet(text, prefix)) {
         let finding = Finding::warning(WarningCode::DeadRule, format!("`{text}` can never match: the route begins at `{prefix}`")).at(span);
-        read.field.reading.report(
-            finding
-                .key(&read.field.key)
-                .help("rules see the path that the client sent, before any `rewrite`"),
-        );
+        read.field.reading.report(finding.key(&read.field.key).help("rules see the path that the client sent, before any `rewrite`"));
     }
 }
 
@@ -127,19 +108,14 @@ fn can_meet(pattern: &str, prefix: &PathPrefix) -> bool {
 ///
 /// False when there is a hole.
 fn find_shadows(rules: &[Read<'_>]) -> bool {
+    let everything = PathPattern::parse("/**").ok();
     let mut sound = true;
     for (index, later) in rules.iter().enumerate() {
         let earlier = &rules[..index];
-        let everything = [PathPattern::parse("/**").ok()];
-        let wanted: Vec<&PathPattern> = if later.rule.paths.is_empty() {
-            everything.iter().flatten().collect()
-        } else {
-            later.rule.paths.iter().collect()
-        };
-        let covers: Vec<Option<&Read<'_>>> = wanted
-            .iter()
-            .map(|path| earlier.iter().find(|rule| covers(&rule.rule, &later.rule, path)))
-            .collect();
+        let wanted: Vec<&PathPattern> =
+            if later.rule.paths.is_empty() { everything.iter().collect() } else { later.rule.paths.iter().collect() };
+        let covers: Vec<Option<&Read<'_>>> =
+            wanted.iter().map(|path| earlier.iter().find(|rule| covers(&rule.rule, &later.rule, path))).collect();
         let strict = !matches!(later.rule.allow, Requirement::Public);
         let public = |rule: &&Read<'_>| strict && matches!(rule.rule.allow, Requirement::Public);
         let hole = covers.iter().enumerate().find_map(|(path, rule)| Some((path, rule.filter(public)?)));
@@ -167,24 +143,19 @@ fn covers(earlier: &Rule, later: &Rule, path: &PathPattern) -> bool {
 fn report_dead(later: &Read<'_>, earlier: &Read<'_>) {
     let message = format!("rule `{}` can never match: `{}` decides first", later.rule.name, earlier.rule.name);
     let finding = Finding::warning(WarningCode::DeadRule, message).at(&place(later)).key(&later.field.key);
-    later.field.reading.report(
-        finding
-            .related(&place(earlier), "this matches all of it")
-            .help("put the narrower rule first, or take it away"),
-    );
+    later
+        .field
+        .reading
+        .report(finding.related(&place(earlier), "this matches all of it").help("put the narrower rule first, or take it away"));
 }
 
 fn report_hole(later: &Read<'_>, path: usize, earlier: &Read<'_>) {
     let here = later.paths.get(path).map_or_else(|| later.field.at().clone(), |(span, _)| span.clone());
-    let message = format!(
-        "a public rule shadows a protected one: `{}` lets everybody in where `{}` would not",
-        earlier.rule.name, later.rule.name
-    );
+    let message =
+        format!("a public rule shadows a protected one: `{}` lets everybody in where `{}` would not", earlier.rule.name, later.rule.name);
     let finding = Finding::error(message).at(&here).key(&later.field.key);
     later.field.reading.report(
-        finding
-            .related(&place(earlier), "public, and first")
-            .help("the first rule that matches decides; put the protected one first"),
+        finding.related(&place(earlier), "public, and first").help("the first rule that matches decides; put the protected one first"),
     );
 }
 

@@ -48,14 +48,14 @@ impl Field<'_> {
         map.finish(&[]);
         match (file, env, credential) {
             (Some(file), None, None) => file.file().map(|(_, bytes)| bytes),
-            (None, Some(env), None) => env.from_environment(),
-            (None, None, Some(credential)) => credential.from_credential(),
+            (None, Some(env), None) => env.environment_secret(),
+            (None, None, Some(credential)) => credential.credential_secret(),
             (None, None, None) => self.refuse("it is not said where the secret is", SOURCES),
             _ => self.refuse("more than one place is named for the secret", "keep one of them"),
         }
     }
 
-    fn from_environment(&self) -> Option<Vec<u8>> {
+    fn environment_secret(&self) -> Option<Vec<u8>> {
         let name = self.name()?;
         match self.reading.environment.var(name) {
             Some(value) => Some(value.into_bytes()),
@@ -64,26 +64,19 @@ impl Field<'_> {
     }
 
     /// systemd.exec(5), `LoadCredential=`.
-    fn from_credential(&self) -> Option<Vec<u8>> {
+    fn credential_secret(&self) -> Option<Vec<u8>> {
         let name = self.name()?;
         if name.contains('/') || name.starts_with('.') {
-            return self.refuse(
-                format!("`{name}` is no name of a credential"),
-                "it is the part before the colon in `LoadCredential=`",
-            );
+            return self.refuse(format!("`{name}` is no name of a credential"), "it is the part before the colon in `LoadCredential=`");
         }
         let Some(folder) = self.reading.environment.var("CREDENTIALS_DIRECTORY") else {
-            return self.refuse(
-                "no credentials were handed over",
-                format!("run as a systemd service with `LoadCredential={name}:…`"),
-            );
+            return self.refuse("no credentials were handed over", format!("run as a systemd service with `LoadCredential={name}:…`"));
         };
         match std::fs::read(Path::new(&folder).join(name)) {
             Ok(bytes) => Some(bytes),
-            Err(error) => self.refuse(
-                format!("cannot read credential `{name}`: {error}"),
-                format!("add `LoadCredential={name}:…` to the service"),
-            ),
+            Err(error) => {
+                self.refuse(format!("cannot read credential `{name}`: {error}"), format!("add `LoadCredential={name}:…` to the service"))
+            }
         }
     }
 }

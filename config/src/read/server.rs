@@ -19,15 +19,11 @@ pub(super) const BODY: Option<u64> = Some(10 << 20);
 pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     let map = field.map()?;
     let listen = map.required("listen").and_then(|field| field.each(read_listen));
-    let redirect = map.or("redirect", Vec::new(), |field| {
-        super::field::all(field.any_items()?.iter().map(Field::address))
-    });
+    let redirect = map.or("redirect", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(Field::address)));
     let admin = map.maybe("admin", Field::address);
     let public_port = read_public_port(&map, listen.as_deref());
     let prefix = map.or("prefix", PREFIX.into(), read_prefix);
-    let trusted = map.or("trusted_proxies", Vec::new(), |field| {
-        super::field::all(field.any_items()?.iter().map(Field::trusted_network))
-    });
+    let trusted = map.or("trusted_proxies", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(Field::trusted_network)));
     let tls = map.required("tls").and_then(|field| read_tls(&field));
     let cores = map.maybe("cores", |field| field.integer_in(1..=1024));
     let limits = match map.optional("limits") {
@@ -36,10 +32,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     };
     let drain = map.or("drain", seconds(30), |field| field.duration_in(Duration::ZERO..=minutes(10)));
     let hsts = map.maybe("hsts", read_hsts);
-    map.finish(&[
-        ("hooks", "asking other proxies' questions is not built yet"),
-        ("public_url", "each app's host signs in by itself"),
-    ]);
+    map.finish(&[("hooks", "asking other proxies' questions is not built yet"), ("public_url", "each app's host signs in by itself")]);
     check_addresses(&map);
     Some(Server {
         listen: listen?,
@@ -58,19 +51,13 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
 
 fn read_listen(field: &Field<'_>) -> Option<Listen> {
     if !matches!(field.value(), crate::document::Value::Map(_)) {
-        return Some(Listen {
-            address: field.address()?,
-            proxy_protocol: None,
-        });
+        return Some(Listen { address: field.address()?, proxy_protocol: None });
     }
     let map = field.map()?;
     let address = map.required("address").and_then(|field| field.address());
     let proxy_protocol = map.maybe("proxy_protocol", |field| field.each(Field::trusted_network));
     map.finish(&[]);
-    Some(Listen {
-        address: address?,
-        proxy_protocol: proxy_protocol?,
-    })
+    Some(Listen { address: address?, proxy_protocol: proxy_protocol? })
 }
 
 /// Browsers are sent back to this port, so it must be a real one.
@@ -105,12 +92,8 @@ fn check_addresses(map: &Map<'_>) {
 
 fn read_prefix(field: &Field<'_>) -> Option<String> {
     let text = field.name()?;
-    let segment = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
-    };
+    let segment =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
     match text.strip_prefix('/') {
         Some(rest) if rest.split('/').all(segment) => Some(text.to_owned()),
         _ => field.refuse(
@@ -126,10 +109,7 @@ fn read_tls(field: &Field<'_>) -> Option<Tls> {
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
     let min_version = map.or("min_version", TlsVersion::Tls12, |field| field.one_of(&versions));
     map.finish(&[]);
-    Some(Tls {
-        certificates: certificates?,
-        min_version: min_version?,
-    })
+    Some(Tls { certificates: certificates?, min_version: min_version? })
 }
 
 fn read_certificate(field: &Field<'_>) -> Option<CertificateFiles> {
@@ -187,12 +167,8 @@ fn read_limits(map: &Map<'_>) -> Option<Limits> {
     let handshake = map.or("handshake", default.handshake, wait);
     let header = map.or("header", default.header, wait);
     let idle = map.or("idle", default.idle, |field| field.duration_in(seconds(1)..=hours(1)));
-    let header_bytes = map.or("header_bytes", default.header_bytes, |field| {
-        field.size_in(1 << 10..=1 << 20).map(|size| size as usize)
-    });
-    let header_fields = map.or("header_fields", default.header_fields, |field| {
-        field.integer_in(10..=1000).map(|count| count as usize)
-    });
+    let header_bytes = map.or("header_bytes", default.header_bytes, |field| field.size_in(1 << 10..=1 << 20).map(|size| size as usize));
+    let header_fields = map.or("header_fields", default.header_fields, |field| field.integer_in(10..=1000).map(|count| count as usize));
     let body = map.or("body", default.body, Field::size_or_unlimited);
     map.finish(&[]);
     Some(Limits {

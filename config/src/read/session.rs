@@ -31,21 +31,15 @@ pub(super) fn read(field: &Field<'_>) -> Option<Session> {
         let field = map.optional("idle").or_else(|| map.optional("lifetime"))?;
         return field.refuse(message, "`idle` is at most `lifetime`");
     }
-    Some(Session {
-        keys,
-        example_key,
-        idle,
-        lifetime,
-    })
+    Some(Session { keys, example_key, idle, lifetime })
 }
 
 fn read_store(field: &Field<'_>) -> Option<()> {
     match field.any_text()? {
         "cookie" => Some(()),
-        "memory" | "file" | "redis" => field.refuse(
-            format!("store `{}` is not built yet", field.shown()),
-            "only `cookie` is; it needs no server at all",
-        ),
+        "memory" | "file" | "redis" => {
+            field.refuse(format!("store `{}` is not built yet", field.shown()), "only `cookie` is; it needs no server at all")
+        }
         _ => field.unknown(&format!("`{}` is no session store", field.shown()), &["cookie"]),
     }
 }
@@ -77,7 +71,5 @@ fn read_key(field: &Field<'_>) -> Option<Secret<Vec<u8>>> {
 /// Both alphabets, with or without padding.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    [alphabet::STANDARD, alphabet::URL_SAFE]
-        .iter()
-        .find_map(|alphabet| GeneralPurpose::new(alphabet, config).decode(text).ok())
+    [alphabet::STANDARD, alphabet::URL_SAFE].iter().find_map(|alphabet| GeneralPurpose::new(alphabet, config).decode(text).ok())
 }

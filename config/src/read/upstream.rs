@@ -18,11 +18,7 @@ const SERVER_HELP: &str = "a name or an address, a colon and a port: `app.intern
 
 /// `rewrite` stands beside it in the route.
 pub(super) fn read(field: &Field<'_>, rewrite: Rewrite) -> Option<Upstream> {
-    let mut upstream = if matches!(field.value(), Value::Map(_)) {
-        from_map(&field.map()?)
-    } else {
-        from_url(field)
-    }?;
+    let mut upstream = if matches!(field.value(), Value::Map(_)) { from_map(&field.map()?) } else { from_url(field) }?;
     upstream.rewrite = rewrite;
     Some(upstream)
 }
@@ -38,10 +34,8 @@ fn from_url(field: &Field<'_>) -> Option<Upstream> {
         return field.refuse(format!("`{shown}` is neither http nor https"), HELP);
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return field.refuse(
-            "an upstream is a server, without a path",
-            "to change the path on its way to the app, add `rewrite` to the route",
-        );
+        return field
+            .refuse("an upstream is a server, without a path", "to change the path on its way to the app, add `rewrite` to the route");
     }
     if !url.username().is_empty() || url.password().is_some() {
         return field.refuse("an upstream has no user and no password", "apps are told who it is by `headers`");
@@ -55,40 +49,29 @@ fn from_url(field: &Field<'_>) -> Option<Upstream> {
     let Some(port) = port else {
         return field.refuse("port 0 is no port", HELP);
     };
-    let tls = (url.scheme() == "https").then(|| UpstreamTls {
-        ca: None,
-        server_name: host.clone(),
-    });
+    let tls = (url.scheme() == "https").then(|| UpstreamTls { ca: None, server_name: host.clone() });
     let server = UpstreamServer { host, port };
     if tls.is_none() {
         warn_about_plain_http(field, &server);
     }
-    Some(Upstream {
-        servers: vec![server],
-        tls,
-        ..default_upstream()
-    })
+    Some(Upstream { servers: vec![server], tls, ..default_upstream() })
 }
 
 fn from_map(map: &Map<'_>) -> Option<Upstream> {
     let default = default_upstream();
-    let servers = map
-        .required("servers")
-        .and_then(|field| field.each(|item| read_server(item).map(|server| (server, item.clone()))));
+    let servers = map.required("servers").and_then(|field| field.each(|item| read_server(item).map(|server| (server, item.clone()))));
     let hosts: Vec<&str> = servers.iter().flatten().map(|(server, _)| server.host.as_str()).collect();
     let tls = map.maybe("tls", |field| read_tls(field, &hosts));
-    let protocols = [
-        ("http1", UpstreamProtocol::Http1),
-        ("h2", UpstreamProtocol::H2),
-        ("h2c", UpstreamProtocol::H2c),
-    ];
+    let protocols = [("http1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::H2), ("h2c", UpstreamProtocol::H2c)];
     let protocol = map.or("protocol", default.protocol, |field| {
         if field.any_text()? == "http2" {
             return field.refuse("there are two ways to speak HTTP/2", "write `h2` (over TLS), or `h2c` (without)");
         }
         let protocol = field.one_of(&protocols)?;
         match (protocol, &tls) {
-            (UpstreamProtocol::H2, Some(None)) => field.refuse("`h2` is HTTP/2 over TLS, and there is no `tls`", "add `tls: {}`, or write `h2c`"),
+            (UpstreamProtocol::H2, Some(None)) => {
+                field.refuse("`h2` is HTTP/2 over TLS, and there is no `tls`", "add `tls: {}`, or write `h2c`")
+            }
             (UpstreamProtocol::H2c, Some(Some(_))) => field.refuse("`h2c` is HTTP/2 without TLS, and there is `tls`", "write `h2`"),
             _ => Some(protocol),
         }
@@ -96,9 +79,7 @@ fn from_map(map: &Map<'_>) -> Option<Upstream> {
     let host = map.or("host", default.host, read_host);
     let health = map.maybe("health", read_health);
     let wait = |field: &Field<'_>| field.duration_in(Duration::from_millis(100)..=hours(24));
-    let connect = map.or("connect", default.connect, |field| {
-        field.duration_in(Duration::from_millis(100)..=minutes(5))
-    });
+    let connect = map.or("connect", default.connect, |field| field.duration_in(Duration::from_millis(100)..=minutes(5)));
     let read = map.or("read", default.read, wait);
     let write = map.or("write", default.write, wait);
     map.finish(&[
@@ -140,17 +121,12 @@ fn default_upstream() -> Upstream {
 fn read_server(field: &Field<'_>) -> Option<UpstreamServer> {
     let text = field.name()?;
     if text.contains("://") {
-        return field.refuse(
-            format!("`{}` is an address, not a server", field.shown()),
-            format!("{SERVER_HELP}; for https add `tls: {{}}`"),
-        );
+        return field
+            .refuse(format!("`{}` is an address, not a server", field.shown()), format!("{SERVER_HELP}; for https add `tls: {{}}`"));
     }
     match Host::parse(text.as_bytes()) {
         Ok(host) => match host.port() {
-            Some(port) => Some(UpstreamServer {
-                host: bare(host.name()),
-                port,
-            }),
+            Some(port) => Some(UpstreamServer { host: bare(host.name()), port }),
             None => field.refuse(format!("`{}` has no port", field.shown()), SERVER_HELP),
         },
         Err(_) => field.refuse(format!("`{}` is no server", field.shown()), SERVER_HELP),
@@ -177,25 +153,16 @@ fn read_tls(field: &Field<'_>, hosts: &[&str]) -> Option<UpstreamTls> {
         ("verify", "certificates are always verified; name your own `ca`"),
         ("insecure", "certificates are always verified; name your own `ca`"),
     ]);
-    Some(UpstreamTls {
-        ca: ca?,
-        server_name: server_name?,
-    })
+    Some(UpstreamTls { ca: ca?, server_name: server_name? })
 }
 
 fn read_server_name(field: &Field<'_>) -> Option<String> {
     let text = field.name()?;
     // An IPv6 address may come without its brackets.
-    let bracketed = text
-        .parse::<std::net::Ipv6Addr>()
-        .map(|address| format!("[{address}]"))
-        .unwrap_or_else(|_| text.to_owned());
+    let bracketed = text.parse::<std::net::Ipv6Addr>().map(|address| format!("[{address}]")).unwrap_or_else(|_| text.to_owned());
     match Host::parse(bracketed.as_bytes()) {
         Ok(host) if host.port().is_none() => Some(bare(host.name())),
-        _ => field.refuse(
-            format!("`{}` is no name of a server", field.shown()),
-            "the name in the certificate, without a port",
-        ),
+        _ => field.refuse(format!("`{}` is no name of a server", field.shown()), "the name in the certificate, without a port"),
     }
 }
 
@@ -221,10 +188,6 @@ fn read_health(field: &Field<'_>) -> Option<HealthCheck> {
 fn warn_about_plain_http(field: &Field<'_>, server: &UpstreamServer) {
     if is_public(&server.host) {
         let message = format!("requests and identities go to `{}` in the clear", server.host);
-        field.warn(
-            WarningCode::PlainHttp,
-            message,
-            "this is no private address; use https, or a name that resolves inside",
-        );
+        field.warn(WarningCode::PlainHttp, message, "this is no private address; use https, or a name that resolves inside");
     }
 }

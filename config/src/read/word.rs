@@ -10,12 +10,7 @@ pub(super) fn nearest<'w>(written: &str, known: impl Iterator<Item = &'w str>) -
     };
     let near = known.iter().filter(|word| slip(word).is_some()).min_by_key(|word| slip(word));
     // `client_secret_post` for `post`.
-    let part = || {
-        known
-            .iter()
-            .filter(|word| written.split('_').any(|part| part == **word))
-            .max_by_key(|word| word.len())
-    };
+    let part = || known.iter().filter(|word| written.split('_').any(|part| part == **word)).max_by_key(|word| word.len());
     near.or_else(part).copied()
 }
 

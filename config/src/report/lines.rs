@@ -1,6 +1,6 @@
 //! From a byte in the text to its line and column.
 
-use crate::document::Span;
+use crate::document::{Span, boundary};
 use crate::problem::Place;
 
 #[derive(Debug)]
@@ -22,14 +22,10 @@ impl<'t> Lines<'t> {
         let end = self.boundary(span.end.max(start));
         let line = self.starts.partition_point(|begin| *begin <= start);
         let begin = self.starts[line.saturating_sub(1)];
-        Place {
-            line,
-            column: self.text[begin..start].chars().count() + 1,
-            span: start..end,
-        }
+        Place { line, column: self.text[begin..start].chars().count() + 1, span: start..end }
     }
 
     fn boundary(&self, at: usize) -> usize {
-        self.text.floor_char_boundary(at.min(self.text.len()))
+        boundary(self.text, at)
     }
 }

@@ -38,9 +38,7 @@ fn group<'p>(path: &'p str, text: &'p str, problem: &'p Problem) -> Group<'p> {
     };
     let related = problem.related.as_ref();
     // Only the lines that are shown: a snippet of the whole file would be read again for each problem.
-    let both = related
-        .map(|(other, _)| lines(text, &[&place.span, &other.span]))
-        .filter(|lines| lines.len() <= LONGEST);
+    let both = related.map(|(other, _)| lines(text, &[&place.span, &other.span])).filter(|lines| lines.len() <= LONGEST);
     let near = both.is_some();
     let shown = both.unwrap_or_else(|| lines(text, &[&place.span]));
     if shown.len() > LONGEST {

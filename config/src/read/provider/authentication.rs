@@ -17,23 +17,12 @@ enum Method {
 }
 
 pub(super) fn read(map: &Map<'_>, kind: Option<ProviderKind>) -> Option<ClientAuth> {
-    let methods = [
-        ("post", Method::Post),
-        ("basic", Method::Basic),
-        ("none", Method::None),
-        ("private_key_jwt", Method::PrivateKeyJwt),
-    ];
-    let default = if kind == Some(ProviderKind::Auth0) {
-        Method::Post
-    } else {
-        Method::Basic
-    };
+    let methods = [("post", Method::Post), ("basic", Method::Basic), ("none", Method::None), ("private_key_jwt", Method::PrivateKeyJwt)];
+    let default = if kind == Some(ProviderKind::Auth0) { Method::Post } else { Method::Basic };
     let method = map.or("client_auth", default, |field| field.one_of(&methods));
     let (secret, key, key_id) = (map.optional("client_secret"), map.optional("private_key"), map.optional("key_id"));
     let useless = |field: Option<Field<'_>>, name: &str, help: &str| match field {
-        Some(field) => field
-            .reading
-            .refuse::<()>(field.at(), &field.key, format!("`{name}` has no use with this `client_auth`"), help),
+        Some(field) => field.reading.refuse::<()>(field.at(), &field.key, format!("`{name}` has no use with this `client_auth`"), help),
         None => Some(()),
     };
     match method? {
@@ -45,11 +34,7 @@ pub(super) fn read(map: &Map<'_>, kind: Option<ProviderKind>) -> Option<ClientAu
                 None => map.missing("client_secret", "add `client_secret: { file: … }`, or choose another `client_auth`"),
             };
             let secret = clean.and(secret)?;
-            Some(if method == Method::Post {
-                ClientAuth::Post(secret)
-            } else {
-                ClientAuth::Basic(secret)
-            })
+            Some(if method == Method::Post { ClientAuth::Post(secret) } else { ClientAuth::Basic(secret) })
         }
         Method::None => {
             let clean = useless(secret, "client_secret", "leave it out, or write `client_auth: post`");
@@ -67,11 +52,7 @@ pub(super) fn read(map: &Map<'_>, kind: Option<ProviderKind>) -> Option<ClientAu
                 None => map.missing("private_key", "add `private_key: { file: … }`"),
             };
             let (key, kid) = (clean.and(key)?, kid?);
-            Some(ClientAuth::PrivateKeyJwt {
-                key: key.0,
-                algorithm: key.1,
-                kid,
-            })
+            Some(ClientAuth::PrivateKeyJwt { key: key.0, algorithm: key.1, kid })
         }
     }
 }

@@ -24,36 +24,22 @@ fn from_domain(map: &Map<'_>, field: &Field<'_>, insecure_http: bool) -> Option<
     let text = field.name()?;
     let bare = |message: String| {
         let host = text.trim_start_matches("https://").trim_start_matches("http://");
-        let host = host
-            .split(['/', '?', '#', ':'])
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches('.')
-            .to_ascii_lowercase();
+        let host = host.split(['/', '?', '#', ':']).next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
         field.refuse(
             message,
-            format!(
-                "write the bare host: `domain: {}`",
-                if field.shown() == text { host.as_str() } else { "tenant.eu.auth0.com" }
-            ),
+            format!("write the bare host: `domain: {}`", if field.shown() == text { host.as_str() } else { "tenant.eu.auth0.com" }),
         )
     };
     if text.contains("://") || text.contains('/') {
         return bare(format!("`{}` is an address, not a host", field.shown()));
     }
     if text.contains(|c: char| c.is_ascii_uppercase()) {
-        return bare(format!(
-            "`{}` has capital letters, and issuers are compared letter by letter",
-            field.shown()
-        ));
+        return bare(format!("`{}` has capital letters, and issuers are compared letter by letter", field.shown()));
     }
     let host = match Host::parse(text.as_bytes()) {
         Ok(host) => host,
         Err(fault) => {
-            return field.refuse(
-                format!("`{}`: {fault}", field.shown()),
-                "the tenant's or custom domain: `tenant.eu.auth0.com`",
-            );
+            return field.refuse(format!("`{}`: {fault}", field.shown()), "the tenant's or custom domain: `tenant.eu.auth0.com`");
         }
     };
     if insecure_http {
@@ -91,11 +77,7 @@ fn as_written(map: &Map<'_>, field: &Field<'_>, insecure_http: bool) -> Option<S
         ("http", Some(host)) if insecure_http => is_local_only(map, host, field).map(|()| text.to_owned()),
         ("http", Some(host)) => {
             let local = super::super::network::is_loopback(host);
-            let help = if local {
-                "for a provider on this machine, add `insecure_http: true`"
-            } else {
-                "write https://"
-            };
+            let help = if local { "for a provider on this machine, add `insecure_http: true`" } else { "write https://" };
             field.refuse(format!("`{shown}` is plain http"), help)
         }
         _ => field.refuse(format!("`{shown}` is not https"), "write https://"),

@@ -45,7 +45,8 @@ pub(super) fn check_kept_headers(routes: &[ReadRoute<'_>]) -> bool {
         for (name, field) in read.route.keep_headers.iter().zip(&read.keep) {
             if owned.owns_folded(name.as_str()) {
                 clear = false;
-                let help = "many apps take `_`, `.` and `-` for the same sign, so a client could say who it is; let clients use another name";
+                let help =
+                    "many apps take `_`, `.` and `-` for the same sign, so a client could say who it is; let clients use another name";
                 field.refuse::<()>(format!("`{name}` would be taken for a header that only Doorward sets"), help);
             }
         }
