@@ -29,10 +29,11 @@ pub fn node() -> PathBuf {
     existing(modules.join(".bin/node"), hint)
 }
 
-/// Debian's Chromium.
+/// The Chromium that `DOORWARD_CHROMIUM` names, else Debian's.
 pub fn chromium() -> PathBuf {
+    let named = std::env::var_os("DOORWARD_CHROMIUM").filter(|path| !path.is_empty());
     existing(
-        PathBuf::from("/usr/bin/chromium"),
+        named.map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from),
         "run `apt-get install chromium`, or `./x test`",
     )
 }
