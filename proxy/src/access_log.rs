@@ -10,6 +10,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use serde_json::ser::Formatter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// Longest text of a client's choosing, in characters.
@@ -72,7 +73,7 @@ impl AccessLog {
 
     /// Queues a line.
     pub fn write(&self, line: &impl Serialize) {
-        let Ok(mut bytes) = serde_json::to_vec(line) else { return };
+        let Some(mut bytes) = ascii(line) else { return };
         bytes.push(b'\n');
         // A clone of a channel's sender: the writer's own thread does the waiting. Losing a line is counted there.
         let _ = self.writer.clone().write_all(&bytes);
@@ -81,6 +82,30 @@ impl AccessLog {
     /// Waits until what was queued is written.
     pub fn flush(&self) {
         drop(self.guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// One line of visible ASCII. JSON lets U+0085, U+2028 and the bidirectional controls stand as they are (RFC 8259 §7);
+/// readers of logs break lines at the former, and terminals reorder them at the latter.
+fn ascii(line: &impl Serialize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(512);
+    line.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii)).ok()?;
+    Some(bytes)
+}
+
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> std::io::Result<()> {
+        let mut plain = 0;
+        for (at, letter) in fragment.char_indices().filter(|(_, letter)| !matches!(letter, ' '..='~')) {
+            out.write_all(&fragment.as_bytes()[plain..at])?;
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            plain = at + letter.len_utf8();
+        }
+        out.write_all(&fragment.as_bytes()[plain..])
     }
 }
 
@@ -104,9 +129,13 @@ mod tests {
 
     #[test]
     fn log_02_a_line_is_one_line_whatever_the_client_sent() {
-        let line = RefusedLine { time: 1, request_id: "a\n\u{1b}]0;x\u{7}\u{2028}", client: IpAddr::from([127, 0, 0, 1]), status: Some(400), decision: "deny", reason: "x" };
-        let text = serde_json::to_string(&line).unwrap();
-        assert!(!text.contains(['\n', '\u{1b}', '\u{7}']), "{text}");
+        let client = IpAddr::from([127, 0, 0, 1]);
+        let request_id = "a\n\u{1b}]0;x\u{7}\u{7f}\u{9b}\u{2028}\u{202e}\u{1f36a}";
+        let line = RefusedLine { time: 1, request_id, client, status: Some(400), decision: "deny", reason: "x" };
+        let text = String::from_utf8(ascii(&line).unwrap()).unwrap();
+        assert!(text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["request_id"], line.request_id);
         assert_eq!(cut(&"\u{e9}".repeat(300)).chars().count(), TEXT_LIMIT);
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use doorward_policy::access::{DenyReason, Permit};
 use doorward_policy::request::Target;
-use http::{HeaderValue, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -51,8 +51,10 @@ impl ProxyHttp for Edge {
 
     async fn early_request_filter(&self, session: &mut Session, state: &mut RequestState) -> pingora::Result<()> {
         let limits = &state.runtime.settings.server.limits;
-        // pingora's own default is to wait for the next request for ever.
-        session.set_keepalive(Some(limits.idle.as_secs().max(1)));
+        // pingora's own default is to wait for the next request for ever; and once it is told how long, it forgets that an
+        // HTTP/1.0 client waits for the end of the connection (RFC 9112 §9.3).
+        let goes_on = session.req_header().version != Version::HTTP_10;
+        session.set_keepalive(goes_on.then(|| limits.idle.as_secs().max(1)));
         session.set_read_timeout(Some(limits.idle));
         session.set_write_timeout(Some(limits.idle));
         Ok(())
@@ -121,7 +123,7 @@ impl ProxyHttp for Edge {
     async fn response_filter(&self, session: &mut Session, answer: &mut ResponseHeader, state: &mut RequestState) -> pingora::Result<()> {
         // 100 and 103 come through here too; 101 is final for us.
         if answer.status.is_informational() && answer.status != 101 {
-            return Ok(());
+            return forward::strip(answer, &state.runtime);
         }
         if answer.status == 101 {
             // UPG-03: nobody switches protocols who was not asked to.
@@ -133,6 +135,11 @@ impl ProxyHttp for Edge {
             state.websocket = Some(WebSocketGauge::opened(&state.runtime));
         }
         forward::response(answer, state)
+    }
+
+    async fn response_trailer_filter(&self, _session: &mut Session, trailers: &mut HeaderMap, state: &mut RequestState) -> pingora::Result<Option<Bytes>> {
+        forward::trailers(trailers, &state.runtime);
+        Ok(None)
     }
 
     fn fail_to_connect(&self, _session: &mut Session, _peer: &HttpPeer, state: &mut RequestState, mut error: Box<Error>) -> Box<Error> {
@@ -148,12 +155,15 @@ impl ProxyHttp for Edge {
         let status = failure_status(error);
         state.error = Some(error_name(error));
         if status > 0 && session.response_written().is_none() {
-            let face = match status {
-                413 => respond::face(DenyReason::BodyTooLarge),
-                status => respond::gateway(status),
+            // What the client did wrong after the decision is the client's, not the app's.
+            let denied = match status {
+                400 => Some(DenyReason::BadRequest),
+                413 => Some(DenyReason::BodyTooLarge),
+                _ => None,
             };
-            if status == 413 {
-                state.outcome("deny", DenyReason::BodyTooLarge.label());
+            let face = denied.map_or_else(|| respond::gateway(status), respond::face);
+            if let Some(reason) = denied {
+                deny(state, reason);
             } else if *error.esource() == ErrorSource::Upstream && *error.etype() != ErrorType::ConnectRefused {
                 count_upstream_error(state, if status == 504 { "timeout" } else { "answer" });
             }
@@ -297,7 +307,7 @@ fn prepare(session: &mut Session, state: &mut RequestState) -> Option<Reply> {
     let announced = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
     if state.body_limit.zip(announced).is_some_and(|(limit, announced)| announced > limit) {
         state.permit = None;
-        state.outcome("deny", DenyReason::BodyTooLarge.label());
+        deny(state, DenyReason::BodyTooLarge);
         return Some(respond::deny(&state.runtime.pages, plain_asker(state), DenyReason::BodyTooLarge));
     }
     let events = request.headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
@@ -334,12 +344,20 @@ fn plain_asker(state: &RequestState) -> respond::Asker<'_> {
 
 /// Writes an answer of ours: these do not pass `response_filter`.
 async fn write(session: &mut Session, state: &RequestState, reply: Reply) -> pingora::Result<()> {
+    let http2 = session.req_header().version == Version::HTTP_2;
     let mut answer = ResponseHeader::build(reply.status, Some(reply.fields.len() + 4))?;
+    // Over HTTP/2 a gRPC client looks for its status after the answer; before it only when that ends the stream, which
+    // pingora's header never does.
+    let mut last = HeaderMap::new();
     for (name, value) in reply.fields {
-        answer.append_header(name, value)?;
+        if http2 && name.as_str().starts_with("grpc-") {
+            last.append(name, value);
+        } else {
+            answer.append_header(name, value)?;
+        }
     }
     // RFC 9110 §8.6: no length where there is no content to have one.
-    if reply.status != 204 {
+    if reply.status != 204 && last.is_empty() {
         answer.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
     }
     answer.insert_header("x-request-id", state.request_id.as_str())?;
@@ -348,10 +366,16 @@ async fn write(session: &mut Session, state: &RequestState, reply: Reply) -> pin
     }
     let bodyless = reply.body.is_empty() || session.req_header().method == http::Method::HEAD;
     session.write_response_header(Box::new(answer), bodyless).await?;
-    if !bodyless {
-        session.write_response_body(Some(reply.body), true).await?;
+    if !last.is_empty() {
+        session.as_downstream_mut().write_response_trailers(last).await
+    } else if !bodyless {
+        session.write_response_body(Some(reply.body), true).await
+    } else if http2 {
+        // After a failure nobody else ends the stream, and the client would see it reset.
+        session.write_response_body(Some(Bytes::new()), true).await
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 /// 0: the client is gone.
@@ -384,6 +408,13 @@ fn error_name(error: &Error) -> &'static str {
             _ => "internal",
         },
     }
+}
+
+/// A refusal after the decision: named in the log and counted like any other (MET-04).
+fn deny(state: &mut RequestState, reason: DenyReason) {
+    state.outcome("deny", reason.label());
+    let route = state.route.map_or(crate::metrics::NO_ROUTE, |index| &*state.runtime.settings.policy.routes()[index].name);
+    state.runtime.metrics.stopped(route, "deny", reason.label());
 }
 
 fn count_upstream_error(state: &RequestState, kind: &str) {

@@ -11,10 +11,11 @@ use doorward_policy::credential::{Authorization, RawToken};
 use doorward_policy::headers::{OwnedNames, forged};
 use doorward_policy::request::Target;
 use doorward_policy::session::is_own_cookie;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::gate::cookie_fields;
+use crate::runtime::Runtime;
 use crate::state::RequestState;
 
 /// Everything the request to the app is made from.
@@ -36,6 +37,8 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Strips, then sets. Runs again for every server that is tried, with the same result.
 ///
@@ -47,6 +50,9 @@ pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::
     for name in &gone {
         upstream.remove_header(name);
     }
+    // RFC 9110 §11.7: for the proxy it is sent to, which is us. pingora ends these from HTTP/1.1 only.
+    upstream.remove_header(&header::PROXY_AUTHORIZATION);
+    upstream.remove_header(&header::PROXY_AUTHENTICATE);
     let bearer = Authorization::read(upstream.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes));
     let token = match bearer {
         // JWT-65: only a token that was verified, and only where it was asked for.
@@ -109,6 +115,25 @@ fn path_and_query<'t>(target: &'t Target, rewrite: &Rewrite) -> Cow<'t, str> {
 /// pingora's, for a field that is no field.
 pub fn response(answer: &mut ResponseHeader, state: &mut RequestState) -> pingora::Result<()> {
     let runtime = state.runtime.clone();
+    strip(answer, &runtime)?;
+    if answer.status != 101 {
+        end_hops(answer);
+    }
+    answer.insert_header(X_REQUEST_ID, state.request_id.as_str())?;
+    if let Some(hsts) = &runtime.settings.server.hsts {
+        answer.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.as_str())?;
+    }
+    if state.permit.as_ref().is_some_and(Permit::authenticated) {
+        keep_out_of_shared_caches(answer, state)?;
+    }
+    Ok(())
+}
+
+/// What an app may not say in any answer, an early one (RFC 8297) included.
+///
+/// # Errors
+/// pingora's, for a field that is no field.
+pub fn strip(answer: &mut ResponseHeader, runtime: &Runtime) -> pingora::Result<()> {
     // COOKIE-07: an app cannot set our cookies.
     let foreign = |value: &&HeaderValue| !is_own_cookie(set_cookie_name(value.as_bytes()));
     let total = answer.headers.get_all(header::SET_COOKIE).iter().count();
@@ -126,14 +151,28 @@ pub fn response(answer: &mut ResponseHeader, state: &mut RequestState) -> pingor
     for name in &told {
         answer.remove_header(name);
     }
-    answer.insert_header(X_REQUEST_ID, state.request_id.as_str())?;
-    if let Some(hsts) = &runtime.settings.server.hsts {
-        answer.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.as_str())?;
-    }
-    if state.permit.as_ref().is_some_and(Permit::authenticated) {
-        keep_out_of_shared_caches(answer, state)?;
-    }
     Ok(())
+}
+
+/// The same for the fields after an answer. A cookie has no place among them at all (RFC 9110 §6.5.1).
+pub fn trailers(fields: &mut HeaderMap, runtime: &Runtime) {
+    let owned = runtime.settings.policy.owned_names();
+    let gone: Vec<HeaderName> = fields.keys().filter(|name| **name == header::SET_COOKIE || owned.owns(name.as_str())).cloned().collect();
+    for name in &gone {
+        fields.remove(name);
+    }
+}
+
+/// RFC 9110 §7.6.1: what the app says to this connection is not said to the browser's. pingora ends these only towards
+/// the app; the fields that frame the answer are its own business.
+fn end_hops(answer: &mut ResponseHeader) {
+    let nominated = answer.headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    let nominated = nominated.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok());
+    let mut gone: Vec<HeaderName> = nominated.filter(|name| *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING && *name != header::CONNECTION).collect();
+    gone.extend([KEEP_ALIVE, PROXY_CONNECTION, header::PROXY_AUTHENTICATE, header::UPGRADE]);
+    for name in &gone {
+        answer.remove_header(name);
+    }
 }
 
 /// CACHE-01: what was made for one person is stored by nobody else, unless the app says it may be.

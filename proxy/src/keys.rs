@@ -127,6 +127,13 @@ impl KeyStore {
         if let Some(current) = newer() {
             return Some(current);
         }
+        if let (Budget::SignIn, Some(left)) = (budget, self.cool_down_left(budget)) {
+            // A token can be sent again, a code cannot: a sign-in rather waits than fails. Only good codes come here.
+            tokio::time::sleep(left).await;
+            if let Some(current) = newer() {
+                return Some(current);
+            }
+        }
         self.fetched_anew(budget).await;
         newer()
     }
@@ -145,15 +152,28 @@ impl KeyStore {
         if let Some(under_way) = &flight.under_way {
             return Some(under_way.clone());
         }
-        let (last, cool_down) = match budget {
-            Budget::Bearer => (&mut flight.bearer, self.tempo.bearer_cool_down),
-            Budget::SignIn => (&mut flight.sign_in, self.tempo.sign_in_cool_down),
-        };
-        if last.is_some_and(|last| last.elapsed() < cool_down) {
+        if self.left(&flight, budget).is_some() {
             return None;
         }
-        *last = Some(Instant::now());
+        match budget {
+            Budget::Bearer => flight.bearer = Some(Instant::now()),
+            Budget::SignIn => flight.sign_in = Some(Instant::now()),
+        }
         Some(self.start(&mut flight))
+    }
+
+    /// How long this budget has to wait; `None` when it need not, because it may start a fetch or there is one to join.
+    fn cool_down_left(&self, budget: Budget) -> Option<Duration> {
+        let flight = self.flight();
+        if flight.under_way.is_some() { None } else { self.left(&flight, budget) }
+    }
+
+    fn left(&self, flight: &Flight, budget: Budget) -> Option<Duration> {
+        let (last, cool_down) = match budget {
+            Budget::Bearer => (flight.bearer, self.tempo.bearer_cool_down),
+            Budget::SignIn => (flight.sign_in, self.tempo.sign_in_cool_down),
+        };
+        last.and_then(|last| cool_down.checked_sub(last.elapsed())).filter(|left| !left.is_zero())
     }
 
     /// Starts a fetch on the control thread, where nobody who gives up waiting can end it.

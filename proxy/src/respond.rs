@@ -120,13 +120,13 @@ pub fn show(pages: &Pages, asker: Asker<'_>, face: Face, details: &[(&str, &str)
     Reply::json(face.status, &body)
 }
 
-/// gRPC over HTTP/2: the status travels in fields of a 200 (Trailers-Only).
+/// gRPC over HTTP/2: a 200 without content, and the status in `grpc-` fields.
 fn grpc(face: Face) -> Reply {
     let status = match face.status {
         401 => "16",
         403 => "7",
         404 | 421 => "12",
-        503 => "14",
+        502..=504 => "14",
         _ => "13",
     };
     Reply::new(200)

@@ -6,3 +6,7 @@ mod api;
 mod sign_in;
 mod readme;
 mod tokens;
+mod keys;
+mod oidc;
+mod sessions;
+mod outside;

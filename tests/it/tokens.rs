@@ -172,8 +172,13 @@ async fn jwt_02_26_forgeries_of_another_provider_are_refused_and_what_is_only_un
 #[tokio::test]
 async fn jwt_25_a_clock_an_hour_off_at_the_provider() {
     let scene = Scene::start().await;
-    for (seconds, status, label) in [(3600, 401, "token_not_yet_valid"), (-3600, 200, "bearer"), (-90_000, 401, "token_expired"), (20, 200, "bearer"), (0, 200, "bearer")]
-    {
+    for (seconds, status, label) in [
+        (3600, 401, "token_not_yet_valid"),
+        (-3600, 200, "bearer"),
+        (-90_000, 401, "token_expired"),
+        (20, 200, "bearer"),
+        (0, 200, "bearer"),
+    ] {
         scene.tenant.set_clock_offset(seconds);
         let answer = scene.call("/items", &scene.token("ada")).await;
         assert_eq!(answer.status, status, "{seconds}: {}", answer.text());
@@ -237,7 +242,8 @@ async fn jwt_61_a_bearer_that_is_not_good_never_falls_back_to_a_good_cookie() {
     ];
     for (name, authorization, status, user) in rows {
         scene.app.forget();
-        let fields: Vec<(&str, &str)> = Some(("authorization", *authorization)).filter(|(_, value)| !value.is_empty()).into_iter().collect();
+        let fields: Vec<(&str, &str)> =
+            Some(("authorization", *authorization)).filter(|(_, value)| !value.is_empty()).into_iter().collect();
         let answer = browser.clone().request("GET", "/x", &fields, b"").await;
         assert_eq!(answer.status, *status, "{name}: {}", answer.text());
         // A bad bearer is no reason to throw the session away.
@@ -251,7 +257,8 @@ async fn jwt_61_a_bearer_that_is_not_good_never_falls_back_to_a_good_cookie() {
         }
     }
     // Also a navigation is told, not redirected: RFC 6750 §3.
-    let navigation = [("authorization", foreign.as_str()), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
+    let navigation =
+        [("authorization", foreign.as_str()), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
     assert_eq!(browser.clone().request("GET", "/x", &navigation, b"").await.status, 401);
 }
 
@@ -315,11 +322,13 @@ async fn jwt_47_a_key_counts_for_its_own_issuer_even_under_the_same_kid() {
         two.issuer(),
         hostile::AUDIENCE
     );
-    let route = |name: &str, provider: &str| {
-        format!("\n  - {{ name: {name}, host: {name}.localhost, provider: {provider}, upstream: \"UPSTREAM\", accept: bearer, rules: [{{ allow: signed-in }}] }}")
+    let route = |host: &str, provider: &str| {
+        format!(
+            "\n  - {{ name: {provider}, host: {host}, provider: {provider}, upstream: \"UPSTREAM\", accept: bearer, rules: [{{ allow: signed-in }}] }}"
+        )
     };
     let provider = plan.provider.clone() + &second;
-    let scene = Scene::with(Plan { provider, routes: route("one", "tenant") + &route("two", "second") + "\n", ..plan }).await;
+    let scene = Scene::with(Plan { provider, routes: route(API, "tenant") + &route(APP, "second") + "\n", ..plan }).await;
     let forged = |idp: &HostileIdp, issuer: &str| {
         let issuer = issuer.to_owned();
         idp.access_token(&User::ada(), move |token| {
@@ -328,13 +337,13 @@ async fn jwt_47_a_key_counts_for_its_own_issuer_even_under_the_same_kid() {
         })
     };
     for (name, token, host, status) in [
-        ("the first's own", forged(&one, one.issuer()), "one.localhost", 200),
-        ("the second's own", forged(&two, two.issuer()), "two.localhost", 200),
-        ("the first's at the second", forged(&one, one.issuer()), "two.localhost", 401),
-        ("the second's at the first", forged(&two, two.issuer()), "one.localhost", 401),
-        ("the first's key, the second's name, at the second", forged(&one, two.issuer()), "two.localhost", 401),
-        ("the first's key, the second's name, at the first", forged(&one, two.issuer()), "one.localhost", 401),
-        ("the second's key, the first's name, at the first", forged(&two, one.issuer()), "one.localhost", 401),
+        ("the first's own", forged(&one, one.issuer()), API, 200),
+        ("the second's own", forged(&two, two.issuer()), APP, 200),
+        ("the first's at the second", forged(&one, one.issuer()), APP, 401),
+        ("the second's at the first", forged(&two, two.issuer()), API, 401),
+        ("the first's key, the second's name, at the second", forged(&one, two.issuer()), APP, 401),
+        ("the first's key, the second's name, at the first", forged(&one, two.issuer()), API, 401),
+        ("the second's key, the first's name, at the first", forged(&two, one.issuer()), API, 401),
     ] {
         assert_eq!(bearer(&scene, host, "/x", &token).await.status, status, "{name}");
     }
@@ -399,7 +408,11 @@ async fn jwt_64_what_a_caller_is_told_and_never_a_redirect() {
                 fields.push(("authorization", authorization));
             }
             let answer = scene.ask(API, method, "/items", &fields).await;
-            assert_eq!((answer.status, answer.field("www-authenticate"), answer.field("location")), (*status, Some(*told), None), "{name} {manner:?}");
+            assert_eq!(
+                (answer.status, answer.field("www-authenticate"), answer.field("location")),
+                (*status, Some(*told), None),
+                "{name} {manner:?}"
+            );
             assert!(answer.all("set-cookie").is_empty(), "{name}");
         }
     }
@@ -420,13 +433,23 @@ async fn conc_01_a_remembered_token_is_a_fact_and_never_a_decision() {
         async move { browser.request(method, path, &fields, b"").await.status }
     };
     assert_eq!(ask("GET", API, "/items").await, 200);
-    assert_eq!((scene.metric("doorward_jwt_cache_total{result=\"hit\"}").await, scene.metric("doorward_jwt_cache_total{result=\"miss\"}").await), (0.0, 1.0));
-    for (method, host, path, status) in
-        [("GET", API, "/items", 200), ("POST", API, "/items", 403), ("GET", API, "/items", 200), ("DELETE", API, "/items", 403), ("GET", BOTH, "/x", 200)]
-    {
+    assert_eq!(
+        (scene.metric("doorward_jwt_cache_total{result=\"hit\"}").await, scene.metric("doorward_jwt_cache_total{result=\"miss\"}").await),
+        (0.0, 1.0)
+    );
+    for (method, host, path, status) in [
+        ("GET", API, "/items", 200),
+        ("POST", API, "/items", 403),
+        ("GET", API, "/items", 200),
+        ("DELETE", API, "/items", 403),
+        ("GET", BOTH, "/x", 200),
+    ] {
         assert_eq!(ask(method, host, path).await, status, "{method} {host}{path}");
     }
-    assert_eq!((scene.metric("doorward_jwt_cache_total{result=\"hit\"}").await, scene.metric("doorward_jwt_cache_total{result=\"miss\"}").await), (5.0, 1.0));
+    assert_eq!(
+        (scene.metric("doorward_jwt_cache_total{result=\"hit\"}").await, scene.metric("doorward_jwt_cache_total{result=\"miss\"}").await),
+        (5.0, 1.0)
+    );
     // JWKS-10: equal in its first kilobyte is not equal.
     let other = scene.tenant.sign(with(with(claims(&scene), "a_pad", json!("x".repeat(1500))), "sub", json!("auth0|eddie")));
     assert_eq!(scene.call("/items", &other).await.status, 200);
@@ -460,7 +483,8 @@ async fn conc_02_hdr_42_many_callers_on_few_connections_are_never_mixed_up() {
     const USERS: usize = 60;
     const EACH: usize = 120;
     let scene = Scene::start().await;
-    let tokens: Vec<String> = (0..USERS).map(|user| scene.tenant.sign(with(claims(&scene), "sub", json!(format!("auth0|user-{user}"))))).collect();
+    let tokens: Vec<String> =
+        (0..USERS).map(|user| scene.tenant.sign(with(claims(&scene), "sub", json!(format!("auth0|user-{user}"))))).collect();
     let session = scene.signed_in(BOTH, "vera").await.cookies[SESSION].clone();
     scene.app.forget();
     let connections = (0..4).map(|connection| {

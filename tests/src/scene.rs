@@ -13,12 +13,14 @@ use doorward_proxy::serve::Doorward;
 use rustls::pki_types::CertificateDer;
 
 use crate::client::{Answer, Browser, Raw, path_of};
+use crate::hostile;
 use crate::recorder::Recorder;
 
 /// Host of the app that people sign in to.
 pub const APP: &str = "app.localhost";
 /// Host of the app that programs call.
 pub const API: &str = "api.localhost";
+const CONFIGURATION: &str = "doorward.yaml";
 /// A session key for tests.
 pub const SESSION_KEY: &str = "P0XkoV8WosBowej1yHhH6SMbkxyIjpyDUFNDFUcd4Wg=";
 
@@ -34,6 +36,10 @@ pub struct Plan {
     /// The whole list below `routes:`; `UPSTREAM` stands for the recorder.
     pub routes: String,
     pub issuer: Option<String>,
+    /// With `issuer`: what identifies us there, indented by four; the tenant's client unless it is written.
+    pub client: Option<String>,
+    /// Further files beside the configuration: name and content.
+    pub files: Vec<(String, String)>,
     pub tempo: Tempo,
     pub session: String,
     pub tenant: Option<TenantSettings>,
@@ -47,9 +53,26 @@ impl Default for Plan {
             identity: IDENTITY.into(),
             routes: ROUTES.into(),
             issuer: None,
+            client: None,
+            files: Vec::new(),
             tempo: Tempo::default(),
             session: "  idle: 1h\n  lifetime: 12h\n".into(),
             tenant: None,
+        }
+    }
+}
+
+impl Plan {
+    /// The usual edge, before an OpenID provider of another kind than Auth0: a [`HostileIdp`] as it is by default.
+    ///
+    /// [`HostileIdp`]: crate::hostile::HostileIdp
+    pub fn oidc(issuer: &str) -> Self {
+        Self {
+            issuer: Some(issuer.into()),
+            provider: format!("    audience: {}\n    access_token_type: jwt\n", hostile::AUDIENCE),
+            client: Some(format!("    client_id: {}\n    client_secret: {{ file: hostile }}", hostile::CLIENT_ID)),
+            files: vec![("hostile".into(), hostile::CLIENT_SECRET.into())],
+            ..Self::default()
         }
     }
 }
@@ -138,8 +161,11 @@ impl Scene {
         let tenant = Tenant::start(settings).await.expect("a tenant");
         let folder = tempfile::tempdir().expect("a folder");
         let ca = write_certificate(folder.path());
+        for (name, content) in &plan.files {
+            std::fs::write(folder.path().join(name), content).expect("a writable folder");
+        }
         let text = configuration(&plan, &tenant, app.address());
-        let (edge, log) = launch(folder.path(), &text, plan.tempo).await;
+        let (edge, log) = launch(&folder.path().join(CONFIGURATION), &text, plan.tempo).await;
         Self { tenant, app, folder, ca, edge: Some(edge), log }
     }
 
@@ -149,6 +175,19 @@ impl Scene {
 
     pub fn address(&self) -> SocketAddr {
         self.edge().addresses()[0]
+    }
+
+    /// The file that this edge runs with; its folder holds the others.
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.path().join(CONFIGURATION)
+    }
+
+    /// Another edge from the same files with its configuration changed: what a restart, or a second machine, is.
+    pub async fn twin(&self, change: impl FnOnce(String) -> String) -> Twin {
+        let text = change(std::fs::read_to_string(self.configuration()).expect("a configuration"));
+        let path = self.folder.path().join("twin.yaml");
+        let (edge, log) = launch(&path, &text, Tempo::default()).await;
+        Twin { edge: Some(edge), log }
     }
 
     /// Stops gracefully and says whether every connection ended by itself.
@@ -167,6 +206,13 @@ impl Scene {
         self.browser(host).request(method, path, fields, b"").await
     }
 
+    /// The same with a `Host` that the certificate need not name.
+    pub async fn ask_as(&self, host: &str, path: &str) -> Answer {
+        let mut raw = self.raw(APP).await;
+        raw.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).await;
+        raw.answer().await.expect("an answer")
+    }
+
     /// An API call.
     pub async fn call(&self, path: &str, token: &str) -> Answer {
         self.ask(API, "GET", path, &[("authorization", &format!("Bearer {token}"))]).await
@@ -179,8 +225,13 @@ impl Scene {
 
     /// A browser in which `persona` has signed in.
     pub async fn signed_in(&self, host: &str, persona: &str) -> Browser {
+        self.signed_in_at(host, "/private", persona).await
+    }
+
+    /// The same where `/private` is no path that needs anybody.
+    pub async fn signed_in_at(&self, host: &str, path: &str, persona: &str) -> Browser {
         let mut browser = self.browser(host);
-        let answer = self.sign_in(&mut browser, "/private", persona).await;
+        let answer = self.sign_in(&mut browser, path, persona).await;
         assert_eq!(answer.status, 303, "{}", answer.text());
         browser
     }
@@ -214,17 +265,59 @@ impl Scene {
 
     /// The access log so far.
     pub async fn log(&self) -> Vec<serde_json::Value> {
-        // The writer has a thread of its own; a line is there a moment after the answer.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let bytes = self.log.0.lock().expect("no panic while logging").clone();
-        let text = String::from_utf8(bytes).expect("UTF-8");
+        let text = self.log_text().await;
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// The access log so far, as it was written.
+    pub async fn log_text(&self) -> String {
+        self.log.text().await
+    }
+}
+
+/// A second edge beside a scene's.
+#[derive(Debug)]
+pub struct Twin {
+    edge: Option<Doorward>,
+    log: Captured,
+}
+
+impl Twin {
+    pub fn edge(&self) -> &Doorward {
+        self.edge.as_ref().expect("a running edge")
+    }
+
+    /// `browser` with its cookies, at this edge.
+    pub fn visit(&self, browser: &Browser) -> Browser {
+        Browser { address: self.edge().addresses()[0], ..browser.clone() }
+    }
+
+    /// The access log so far, as it was written.
+    pub async fn log_text(&self) -> String {
+        self.log.text().await
+    }
+}
+
+impl Drop for Twin {
+    fn drop(&mut self) {
+        if let Some(edge) = self.edge.take() {
+            std::thread::spawn(move || drop(edge));
+        }
     }
 }
 
 /// Memory that a log writes to.
 #[derive(Debug, Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    async fn text(&self) -> String {
+        // The writer has a thread of its own; a line is there a moment after the answer.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let bytes = self.0.lock().expect("no panic while logging").clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+}
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -237,8 +330,8 @@ impl Write for Captured {
     }
 }
 
-async fn launch(folder: &Path, text: &str, tempo: Tempo) -> (Doorward, Captured) {
-    let path: PathBuf = folder.join("doorward.yaml");
+async fn launch(path: &Path, text: &str, tempo: Tempo) -> (Doorward, Captured) {
+    let path = path.to_owned();
     std::fs::write(&path, text).expect("a writable folder");
     let log = Captured::default();
     let access_log = AccessLog::new(log.clone());
@@ -253,7 +346,10 @@ fn configuration(plan: &Plan, tenant: &Tenant, app: SocketAddr) -> String {
     let domain = tenant.address();
     let provider = plan.issuer.as_ref().map_or_else(
         || format!("    kind: auth0\n    domain: \"{domain}\"\n    audience: {}\n    client_id: {}\n    client_secret: {{ file: secret }}", tenant::AUDIENCE, tenant::CLIENT_ID),
-        |issuer| format!("    kind: oidc\n    issuer: \"{issuer}\"\n    client_id: {}\n    client_secret: {{ file: secret }}", tenant::CLIENT_ID),
+        |issuer| {
+            let client = plan.client.clone().unwrap_or_else(|| format!("    client_id: {}\n    client_secret: {{ file: secret }}", tenant::CLIENT_ID));
+            format!("    kind: oidc\n    issuer: \"{issuer}\"\n{client}")
+        },
     );
     format!(
         "version: 1\nserver:\n  listen: [\"127.0.0.1:0\"]\n  public_port: 443\n  admin: 127.0.0.1:0\n  cores: 2\n  drain: 5s\n  tls: {{ certificates: [{{ cert: tls.crt, key: tls.key }}] }}\n{}providers:\n  tenant:\n{provider}\n    insecure_http: true\n{}session:\n  keys: [{{ file: session.key }}]\n{}{}routes:{}",

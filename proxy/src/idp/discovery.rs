@@ -113,9 +113,10 @@ fn endpoint(document: &Map<String, Value>, name: &'static str, provider: &Provid
     };
     let url = Url::parse(text).map_err(|_| fault)?;
     let issuer = Url::parse(&provider.issuer).map_err(|_| MetadataFault::Endpoint("issuer"))?;
-    let secure = url.scheme() == "https" || (provider.insecure_http && url.scheme() == "http");
     let anonymous = url.username().is_empty() && url.password().is_none();
     let home = url.host() == issuer.host();
+    // Plain http is for an issuer on this machine, and for nothing that such an issuer points at elsewhere.
+    let secure = url.scheme() == "https" || (provider.insecure_http && home && url.scheme() == "http");
     // Auth0 serves all of a tenant from one name. Others (Google, Entra) spread over several: names, never bare addresses.
     let place = home || (provider.kind == ProviderKind::Oidc && matches!(url.host(), Some(Host::Domain(domain)) if domain != "localhost"));
     if secure && anonymous && place { Ok(Some(url)) } else { Err(fault) }

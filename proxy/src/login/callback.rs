@@ -162,8 +162,9 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, provider: &ProviderRuntime, se
     if !runtime.used_attempts.take(&attempt.id, ask.now) {
         return Err(Failure::Attempt(AttemptFault::Reused));
     }
-    let promised = provider.keys.current().is_some_and(|current| current.metadata.issuer_in_response);
-    if !callback.issuer_is(&settings.issuer, promised) {
+    // RFC 9207 §2.4: also an edge that was started a moment ago must know whether an issuer was promised.
+    let current = provider.keys.ready(Budget::SignIn).await.ok_or(Failure::ProviderDown)?;
+    if !callback.issuer_is(&settings.issuer, current.metadata.issuer_in_response) {
         return Err(Failure::Issuer);
     }
     let code = match callback {
@@ -229,7 +230,7 @@ async fn claims(client: &Arc<IdpClient>, keys: &Arc<KeyStore>, facts: &Facts, at
 }
 
 async fn verify_id_token(keys: &Arc<KeyStore>, facts: &Facts, attempt: &Attempt, tokens: &TokenResponse, now: Timestamp) -> Result<VerifiedToken, Failure> {
-    let current = keys.ready(Budget::SignIn).await.ok_or(Failure::ProviderDown)?;
+    let mut current = keys.ready(Budget::SignIn).await.ok_or(Failure::ProviderDown)?;
     let token = UnverifiedToken::parse(RawToken::new(&tokens.id_token), &facts.algorithms, TokenType::Jwt).map_err(Failure::IdToken)?;
     let expected = IdTokenExpectation {
         issuer: &facts.issuer,
@@ -238,14 +239,17 @@ async fn verify_id_token(keys: &Arc<KeyStore>, facts: &Facts, attempt: &Attempt,
         access_token: Some(&tokens.access_token),
         organization: facts.organization.as_deref(),
     };
-    match token.verify_id_token(&current.keys, &expected, now) {
-        // The keys may have changed just before signing: sign-ins have a budget of their own to look.
-        Err(TokenFault::UnknownKey) => {
-            let newer = keys.newer_than(current.generation, Budget::SignIn).await.ok_or(Failure::IdToken(TokenFault::UnknownKey))?;
-            token.verify_id_token(&newer.keys, &expected, now).map_err(Failure::IdToken)
+    // The keys may have changed just before signing: sign-ins have a budget of their own to look. Twice, because the
+    // first fetch may be one that somebody else began before the key was published.
+    for _ in 0..2 {
+        match token.verify_id_token(&current.keys, &expected, now) {
+            Err(TokenFault::UnknownKey) => {
+                current = keys.newer_than(current.generation, Budget::SignIn).await.ok_or(Failure::IdToken(TokenFault::UnknownKey))?;
+            }
+            outcome => return outcome.map_err(Failure::IdToken),
         }
-        outcome => outcome.map_err(Failure::IdToken),
     }
+    token.verify_id_token(&current.keys, &expected, now).map_err(Failure::IdToken)
 }
 
 /// Adds what the access token says, when it is a JWT for our audience; an opaque one is nobody's to read.
