@@ -8,6 +8,7 @@ mod path;
 
 pub use host::{Host, HostFault, HostPattern};
 pub use path::{CleanPath, PathFault};
+pub(crate) use path::{decode_segment, segment_is};
 
 use http::Method;
 

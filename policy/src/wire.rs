@@ -8,12 +8,14 @@
 //! It does not decide whether a path is allowed, whether a host is ours, or anything about HTTP/2. It promises that of a
 //! [`Head`] it returns, every reader of RFC 9112 finds the same request line, host and body length.
 
+mod chunked;
 mod fault;
 mod field;
 mod line;
 #[cfg(test)]
 mod tests;
 
+pub use chunked::{ChunkFault, ChunkedBody};
 pub use fault::HeadFault;
 
 use std::ops::Range;

@@ -384,10 +384,18 @@ fn failure_status(error: &Error) -> u16 {
         (ErrorType::HTTPStatus(status), _) => *status,
         (ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout, ErrorSource::Upstream) => 504,
         (_, ErrorSource::Upstream) => 502,
+        // The listener says so of a body that is none; everything else that cannot be read is gone.
+        (ErrorType::ReadError, ErrorSource::Downstream) if is_malformed(error) => 400,
         (ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::ReadTimedout | ErrorType::WriteTimedout, ErrorSource::Downstream) => 0,
         (_, ErrorSource::Downstream) => 400,
         (_, ErrorSource::Internal | ErrorSource::Unset) => 500,
     }
+}
+
+/// Whether what came could be read and was wrong.
+fn is_malformed(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
 }
 
 /// From pingora's closed list, never its text: that may hold addresses and bytes of the request.

@@ -95,7 +95,7 @@ fn path_and_query<'t>(target: &'t Target, rewrite: &Rewrite) -> Cow<'t, str> {
     let path = target.path().as_str();
     let path: Cow<'_, str> = match rewrite {
         Rewrite::Keep => Cow::Borrowed(path),
-        Rewrite::Prefix { from, to } => match path.strip_prefix(from.trim_end_matches('/')).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        Rewrite::Prefix { from, to } => match target.path().after(from) {
             Some(rest) => {
                 let joined = format!("{}{rest}", to.trim_end_matches('/'));
                 Cow::Owned(if joined.is_empty() { "/".to_owned() } else { joined })
@@ -214,6 +214,7 @@ mod tests {
             ("/v1/items", "/v1", "/api/v2", "/api/v2/items"),
             ("/v1", "/v1/", "/api/", "/api"),
             ("/v1/%2Eitems", "/v1", "/", "/.items"),
+            ("/%40v1/a%20b", "/@v1", "/", "/a%20b"),
         ] {
             assert_eq!(rewritten(target, from, to), path, "{target}");
         }

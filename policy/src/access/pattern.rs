@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::request::{CleanPath, PathFault};
+use crate::request::{CleanPath, PathFault, decode_segment, segment_is};
 
 /// What a rule's `path` matches.
 ///
@@ -16,6 +16,7 @@ pub struct PathPattern {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
+    /// Decoded, as is what it is compared with.
     Literal(Box<str>),
     /// Any one segment that is not empty.
     Any,
@@ -60,7 +61,7 @@ impl PathPattern {
         let mut rest = path.segments();
         for segment in &self.segments {
             match (segment, rest.next()) {
-                (Segment::Literal(own), Some(other)) if **own == *other => {}
+                (Segment::Literal(own), Some(other)) if segment_is(other, own) => {}
                 (Segment::Any, Some(other)) if !other.is_empty() => {}
                 _ => return false,
             }
@@ -106,7 +107,7 @@ impl fmt::Display for PathPrefix {
     }
 }
 
-/// One segment in the form that [`CleanPath`] gives it.
+/// What one segment says, written as it is or with escapes.
 fn literal(segment: &str) -> Result<Box<str>, PatternFault> {
     if segment.contains('*') {
         return Err(PatternFault::Star);
@@ -120,7 +121,7 @@ fn literal(segment: &str) -> Result<Box<str>, PatternFault> {
     const LETTERS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ');
     let escaped = percent_encoding::utf8_percent_encode(segment, LETTERS);
     let clean = CleanPath::parse(format!("/{escaped}").as_bytes())?;
-    Ok(clean.as_str()[1..].into())
+    Ok(decode_segment(&clean.as_str()[1..]).into())
 }
 
 #[cfg(test)]
@@ -157,6 +158,21 @@ mod tests {
             ("/a b", "/a%20b", true),
         ] {
             assert_eq!(matches(pattern, path), expected, "{pattern} on {path}");
+        }
+    }
+
+    #[test]
+    fn path_15_an_escaped_character_is_the_character_to_rules_as_it_is_to_apps() {
+        for character in "@:()+!|^$&',=[]*~-_. #?\u{e9}".chars() {
+            let escaped: String = percent_encoding::percent_encode(character.to_string().as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string();
+            let request = CleanPath::parse(format!("/{escaped}admin/x").as_bytes()).unwrap();
+            let pattern = PathPattern::parse(&format!("/{escaped}admin/**")).unwrap();
+            assert!(pattern.matches(&request), "{escaped}");
+            if !matches!(character, '*' | '#' | '?') {
+                let plain = PathPattern::parse(&format!("/{character}admin/**")).unwrap();
+                assert!(plain.matches(&request), "{character}");
+            }
+            assert!(!PathPattern::parse("/admin/**").unwrap().matches(&request), "{character}");
         }
     }
 

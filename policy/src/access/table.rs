@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{DenyReason, Route, RouteClash};
-use crate::request::{CleanPath, HostPattern};
+use crate::request::{CleanPath, HostPattern, decode_segment};
 
 #[derive(Debug, Default)]
 pub(super) struct RouteTable {
@@ -52,7 +52,7 @@ impl RouteTable {
         let mut node = self.host(host).ok_or(DenyReason::UnknownHost)?;
         let mut found = node.route;
         for segment in path.segments() {
-            let Some(next) = node.children.get(segment) else { break };
+            let Some(next) = node.children.get(&*decode_segment(segment)) else { break };
             node = next;
             found = node.route.or(found);
         }

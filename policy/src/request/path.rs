@@ -1,5 +1,7 @@
 //! A path in its one form.
 
+use std::borrow::Cow;
+
 /// Longest path accepted, in bytes.
 pub const PATH_LIMIT: usize = 8 * 1024;
 
@@ -62,6 +64,20 @@ impl CleanPath {
         self.text[1..].split('/')
     }
 
+    /// What follows `prefix`, by whole segments and as it came; `None` when the path is not below it.
+    pub fn after(&self, prefix: &str) -> Option<&str> {
+        let mut rest = self.as_str();
+        for wanted in prefix.split('/').filter(|segment| !segment.is_empty()) {
+            let tail = rest.strip_prefix('/')?;
+            let (segment, after) = tail.split_at(tail.find('/').unwrap_or(tail.len()));
+            if !segment_is(segment, &decode_segment(wanted)) {
+                return None;
+            }
+            rest = after;
+        }
+        Some(rest)
+    }
+
     /// The path as a server sees it that cuts `;parameters` off each segment and merges slashes (Tomcat, nginx):
     /// `None` when that is the same path.
     ///
@@ -83,6 +99,17 @@ impl CleanPath {
         }
         Some(Self { text: text.into(), has_parameters: false })
     }
+}
+
+/// What a segment says. Separators, control bytes and second escapes were refused, so every server that decodes it once
+/// reads the same: rules compare this, or `/%40admin` would pass a rule for `/@admin` by.
+pub(crate) fn decode_segment(raw: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(raw).decode_utf8_lossy()
+}
+
+/// Whether a segment as it came says `decoded`. Allocates for segments with escapes only.
+pub(crate) fn segment_is(raw: &str, decoded: &str) -> bool {
+    if raw.contains('%') { decode_segment(raw) == decoded } else { raw == decoded }
 }
 
 /// RFC 3986 §6.2.2: upper-case escapes, unreserved characters unescaped. Everything else stays as it came.
@@ -285,6 +312,7 @@ mod tests {
         fn path_58_whoever_reads_it_no_accepted_path_reaches_admin_unless_we_see_it(
             parts in prop::collection::vec(prop::sample::select(vec![
                 "/", "//", ".", "..", "%2e", "%2E%2e", "%252e", "%2f", "%5c", "\\", ";", "%3b", ";x=1", "public", "admin", "%61dmin", "%", "%25", "25", "x", "%00", "#", "?", "2f",
+                "@", "%40", ":", "%3a", "%2A", "*", "%28", "+", "%2b", "%7C",
             ]), 1..9)
         ) {
             let raw = format!("/{}", parts.concat());

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use doorward_policy::wire::{self, Body, Head, HeadFault, HeadLimits, HeadScan};
+use doorward_policy::wire::{self, Body, ChunkedBody, Head, HeadFault, HeadLimits, HeadScan};
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::ConnectionState;
-use super::refusal::{BODY_LEFT, HEADER_DEADLINE, PREFACE_DEADLINE};
+use super::refusal::{BODY_LEFT, CHUNKED_BODY, HEADER_DEADLINE, PREFACE_DEADLINE};
 use super::{ConnectionEvents, answer};
 
 /// A connection that has asked for nothing yet gets this long once the server is stopping: its request may be on its way.
@@ -81,7 +81,9 @@ enum Phase {
     Head,
     /// This much of a body, then no more until the next head is due.
     Body(u64),
-    /// Delimited by pingora (chunked), or not HTTP at all (an upgrade).
+    /// A body that says itself where it ends, then no more until the next head is due.
+    Chunked(ChunkedBody),
+    /// Not HTTP/1.x any more: an upgrade, or HTTP/2 behind its preface.
     Open,
     /// The rest of an HTTP/2 preface.
     Preface(usize),
@@ -131,7 +133,7 @@ impl<S: IO> HeadGuard<S> {
     fn begin_head(&mut self) {
         match self.phase {
             // What is left of the body would be read as a head.
-            Phase::Body(1..) => {
+            Phase::Body(1..) | Phase::Chunked(_) => {
                 self.events.refused(self.client, BODY_LEFT, None, "");
                 self.phase = Phase::Closed;
             }
@@ -248,7 +250,7 @@ impl<S: IO> HeadGuard<S> {
             Body::Absent if head.upgrade => Phase::Open,
             Body::Absent => Phase::Body(0),
             Body::Length(length) => Phase::Body(length),
-            Body::Chunked => Phase::Open,
+            Body::Chunked => Phase::Chunked(ChunkedBody::default()),
         };
     }
 
@@ -301,6 +303,37 @@ impl<S: IO> HeadGuard<S> {
         out.set_filled(before + taken);
         self.phase = Phase::Body(left - taken as u64);
         if taken == 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    /// What a chunked body takes of the bytes that pingora gets; the rest belongs to the next request.
+    fn poll_chunked(&mut self, mut body: ChunkedBody, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
+        if self.held.is_empty() {
+            ready!(Pin::new(&mut self.inner).poll_read(cx, out))?;
+        } else {
+            let some = self.held.len().min(out.remaining());
+            out.put_slice(&self.held[..some]);
+            self.held.advance(some);
+        }
+        let came = &out.filled()[before..];
+        if came.is_empty() {
+            self.phase = Phase::Closed;
+            return Poll::Ready(Ok(()));
+        }
+        let Ok(taken) = body.follow(came) else {
+            out.set_filled(before);
+            self.events.refused(self.client, CHUNKED_BODY, None, "");
+            self.phase = Phase::Closed;
+            // The app has part of the request already, and pingora the connection: it says what there is to say.
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        };
+        if taken < came.len() {
+            let rest = [&came[taken..], &self.held[..]].concat();
+            self.held = BytesMut::from(&rest[..]);
+            out.set_filled(before + taken);
+        }
+        self.phase = if body.has_ended() { Phase::Body(0) } else { Phase::Chunked(body) };
+        Poll::Ready(Ok(()))
     }
 
     fn poll_preface(&mut self, left: usize, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -369,6 +402,7 @@ impl<S: IO> AsyncRead for HeadGuard<S> {
                     }
                 }
                 Phase::Body(left) => return this.poll_body(left, cx, out),
+                Phase::Chunked(body) => return this.poll_chunked(body, cx, out),
                 Phase::Open if this.held.is_empty() => return Pin::new(&mut this.inner).poll_read(cx, out),
                 Phase::Open => this.released = this.held.len(),
                 Phase::Preface(left) => return this.poll_preface(left, cx, out),

@@ -20,6 +20,8 @@ pub(super) const REDIRECT_HOST: &str = "redirect_host";
 pub(super) const REDIRECT_METHOD: &str = "redirect_method";
 /// More body was left than the request announced.
 pub(super) const BODY_LEFT: &str = "body_left";
+/// A chunked body that is not chunked as it should be.
+pub(super) const CHUNKED_BODY: &str = "chunked_body";
 /// The system gave no connection (file descriptors, memory).
 pub(super) const ACCEPT_FAILED: &str = "accept_failed";
 
@@ -30,7 +32,7 @@ pub(super) const HANDSHAKE_DEADLINE: &str = "deadline";
 /// How a TLS handshake can end.
 pub const HANDSHAKE_OUTCOMES: [&str; 3] = [HANDSHAKE_COMPLETED, HANDSHAKE_FAILED, HANDSHAKE_DEADLINE];
 
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     TOTAL_CAP,
     CLIENT_CAP,
     PROXY_UNTRUSTED,
@@ -40,6 +42,7 @@ const OWN: [&str; 10] = [
     REDIRECT_HOST,
     REDIRECT_METHOD,
     BODY_LEFT,
+    CHUNKED_BODY,
     ACCEPT_FAILED,
 ];
 
