@@ -172,6 +172,11 @@ impl Match<'_> {
     pub fn decide(&self, context: &RequestContext<'_>, standing: &Standing<'_>) -> Decision {
         decision::decide(self, context, standing)
     }
+
+    /// Decides about a preflight; `self` is what the request it asks leave for falls under.
+    pub fn decide_preflight(&self, context: &RequestContext<'_>) -> Decision {
+        decision::decide_preflight(self, context)
+    }
 }
 
 /// Claims that are always kept: who issued them, about whom, and what sign-out and whoami need.

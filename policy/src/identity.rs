@@ -27,6 +27,7 @@ pub struct Identity {
     claims: Map<String, Value>,
     user: Option<Box<str>>,
     email: Option<Box<str>>,
+    email_is_verified: bool,
     name: Option<Box<str>>,
     roles: Vec<Box<str>>,
     permissions: Vec<Box<str>>,
@@ -65,6 +66,8 @@ impl Identity {
             provider: provider.into(),
             user: text(&mapping.user),
             email: text(&mapping.email),
+            // The provider vouches for its own `email` claim, not for another that the operator chose.
+            email_is_verified: mapping.email.as_str() == "email" && claims.get("email_verified") == Some(&Value::Bool(true)),
             name: text(&mapping.name),
             roles: mapping.roles_of(&claims),
             permissions,
@@ -96,7 +99,7 @@ impl Identity {
 
     /// The provider says that the address is this person's. Absent is no.
     pub fn email_is_verified(&self) -> bool {
-        self.claims.get("email_verified") == Some(&Value::Bool(true))
+        self.email_is_verified
     }
 
     pub fn name(&self) -> Option<&str> {

@@ -45,10 +45,7 @@ impl Target {
     /// # Errors
     /// [`TargetFault`] when any part could be read in two ways. The caller refuses the request.
     pub fn parse(method: &Method, authority: &[u8], target: &[u8]) -> Result<Self, TargetFault> {
-        // RFC 9110 §9.3.6, §9.3.8: tunnels and echoes have no place at an edge.
-        if matches!(*method, Method::CONNECT | Method::TRACE) || method.as_str().bytes().any(|b| !b.is_ascii_uppercase()) {
-            return Err(TargetFault::Method);
-        }
+        check_method(method)?;
         let host = Host::parse(authority)?;
         let (path, query) = match target.iter().position(|b| *b == b'?') {
             Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -57,6 +54,16 @@ impl Target {
         let path = CleanPath::parse(path)?;
         let query = query.map(clean_query).transpose()?;
         Ok(Self { method: method.clone(), host, path, query })
+    }
+
+    /// The request that a preflight asks leave for (Fetch §3.2.2): the same place with another method.
+    ///
+    /// # Errors
+    /// [`TargetFault::Method`] when that is no method we serve.
+    pub fn with_method(&self, method: &[u8]) -> Result<Self, TargetFault> {
+        let method = Method::from_bytes(method).map_err(|_| TargetFault::Method)?;
+        check_method(&method)?;
+        Ok(Self { method, ..self.clone() })
     }
 
     pub fn method(&self) -> &Method {
@@ -83,6 +90,12 @@ impl Target {
             None => self.path.as_str().to_owned(),
         }
     }
+}
+
+/// RFC 9110 §9.3.6, §9.3.8: tunnels and echoes have no place at an edge.
+fn check_method(method: &Method) -> Result<(), TargetFault> {
+    let plain = method.as_str().bytes().all(|b| b.is_ascii_uppercase());
+    if plain && !matches!(*method, Method::CONNECT | Method::TRACE) { Ok(()) } else { Err(TargetFault::Method) }
 }
 
 /// RFC 3986 §3.4, loosened to what browsers send raw (`{`, `|`, `[` …); `#` would start a fragment.

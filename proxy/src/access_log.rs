@@ -79,6 +79,11 @@ impl AccessLog {
         let _ = self.writer.clone().write_all(&bytes);
     }
 
+    /// Lines that were dropped because the writer fell behind.
+    pub fn lost(&self) -> usize {
+        self.writer.error_counter().dropped_lines()
+    }
+
     /// Waits until what was queued is written.
     pub fn flush(&self) {
         drop(self.guard.lock().unwrap_or_else(PoisonError::into_inner).take());

@@ -63,7 +63,10 @@ impl Admin {
             return (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"GET or HEAD\n".to_vec());
         }
         match path {
-            "/metrics" => (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.runtime.metrics.render()),
+            "/metrics" => {
+                self.runtime.metrics.lost_log_lines.set(i64::try_from(self.runtime.access_log.lost()).unwrap_or(i64::MAX));
+                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.runtime.metrics.render())
+            }
             "/livez" => (StatusCode::OK, TEXT, b"alive\n".to_vec()),
             "/readyz" => {
                 let draining = self.draining.load(Ordering::Acquire);

@@ -44,11 +44,11 @@ impl BearerVerifier {
         Self { name: name.into(), profile, algorithms, token_type, keys, remembered: Cache::new(REMEMBERED), metrics }
     }
 
-    /// Who presents `raw`. Waits for nothing when the keys are known; for one fetch when they are not.
+    /// Who presents `raw`, and until when. Waits for nothing when the keys are known; for one fetch when they are not.
     ///
     /// # Errors
     /// [`CredentialFault`]: the token is not good, or cannot be judged now.
-    pub async fn identify(&self, raw: RawToken<'_>, mapping: &IdentityMapping, now: Timestamp) -> Result<Arc<Identity>, CredentialFault> {
+    pub async fn identify(&self, raw: RawToken<'_>, mapping: &IdentityMapping, now: Timestamp) -> Result<(Arc<Identity>, Timestamp), CredentialFault> {
         let Some(current) = self.keys.ready(Budget::Bearer).await else {
             // Not a verdict: but what could never be one of ours needs no keys to be refused.
             self.parse(raw).map_err(|fault| self.refuse(fault))?;
@@ -59,7 +59,7 @@ impl BearerVerifier {
             && fact.expires > now
         {
             self.metrics.token_cache_hits.inc();
-            return Ok(fact.identity);
+            return Ok((fact.identity, fact.expires));
         }
         self.metrics.token_cache_misses.inc();
         let (verified, generation) = self.verified(raw, &current, Budget::Bearer, now).await.map_err(|fault| self.refuse(fault))?;
@@ -67,7 +67,7 @@ impl BearerVerifier {
         let expires = verified.expires();
         let identity = Arc::new(Identity::from_token(&self.name, verified, mapping));
         self.remembered.insert(raw.expose().into(), Fact { identity: identity.clone(), expires, generation });
-        Ok(identity)
+        Ok((identity, expires))
     }
 
     /// The claims of an access token that came with a sign-in, on the sign-in's budget.

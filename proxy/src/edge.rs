@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +29,11 @@ use crate::state::{RequestState, WebSocketGauge};
 
 /// Servers tried for one request.
 const CONNECT_ATTEMPTS: usize = 3;
+
+/// A body may be this slow, in bytes a second, once it has had its grace: less is somebody who holds a server's
+/// connection for nothing (DOS-02).
+const BODY_RATE: u64 = 128;
+const BODY_GRACE: Duration = Duration::from_secs(30);
 
 /// The proxy of one world.
 #[derive(Debug)]
@@ -80,7 +86,7 @@ impl ProxyHttp for Edge {
     async fn upstream_peer(&self, _session: &mut Session, state: &mut RequestState) -> pingora::Result<Box<HttpPeer>> {
         // INVARIANT: no permit, no peer.
         let Some(permit) = &state.permit else { return Error::e_explain(ErrorType::HTTPStatus(403), "no permit") };
-        let Some(mut peer) = state.runtime.upstreams[permit.route()].next() else { return Error::e_explain(ErrorType::HTTPStatus(503), "no server is well") };
+        let Some(mut peer) = state.runtime.upstreams[permit.route()].next(&state.tried) else { return Error::e_explain(ErrorType::HTTPStatus(503), "no server is well") };
         // A quiet stream is not a slow answer.
         if state.quiet {
             peer.options.read_timeout = None;
@@ -104,7 +110,10 @@ impl ProxyHttp for Edge {
             upstream_host: runtime.upstreams[permit.route()].own_host(),
             request_id: &state.request_id,
         };
-        forward::request(upstream, &forward)
+        forward::request(upstream, &forward)?;
+        // What is sent again is counted again.
+        state.body_seen = 0;
+        Ok(())
     }
 
     async fn request_body_filter(&self, _session: &mut Session, body: &mut Option<Bytes>, end: bool, state: &mut RequestState) -> pingora::Result<()> {
@@ -112,6 +121,14 @@ impl ProxyHttp for Edge {
         // A WebSocket's bytes are no body.
         if state.websocket.is_none() && state.body_limit.is_some_and(|limit| state.body_seen > limit) {
             return Error::e_explain(ErrorType::HTTPStatus(413), "body limit");
+        }
+        let streams = state.websocket.is_some() || state.manner == Manner::Grpc;
+        let due = state.started.elapsed().saturating_sub(BODY_GRACE).as_secs().saturating_mul(BODY_RATE);
+        if !end && !streams && state.body_seen < due {
+            return Error::e_explain(ErrorType::HTTPStatus(408), "body too slow");
+        }
+        if is_over(state) {
+            return Error::e_explain(ErrorType::ConnectionClosed, "session over");
         }
         // pingora#935: an empty last chunk would end the upstream's body twice, and the second end would begin a request.
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -142,11 +159,18 @@ impl ProxyHttp for Edge {
         Ok(None)
     }
 
-    fn fail_to_connect(&self, _session: &mut Session, _peer: &HttpPeer, state: &mut RequestState, mut error: Box<Error>) -> Box<Error> {
+    fn response_body_filter(&self, _session: &mut Session, _body: &mut Option<Bytes>, _end: bool, state: &mut RequestState) -> pingora::Result<Option<Duration>> {
+        if is_over(state) {
+            return Error::e_explain(ErrorType::ConnectionClosed, "session over");
+        }
+        Ok(None)
+    }
+
+    fn fail_to_connect(&self, _session: &mut Session, peer: &HttpPeer, state: &mut RequestState, mut error: Box<Error>) -> Box<Error> {
         // Nothing was sent yet: another server may be asked, whatever the method; the same one again would only take longer.
-        state.connect_attempts += 1;
+        state.tried.extend(peer._address.as_inet());
         let servers = state.permit.as_ref().map_or(0, |permit| state.runtime.upstreams[permit.route()].size());
-        error.set_retry(usize::from(state.connect_attempts) < servers.min(CONNECT_ATTEMPTS));
+        error.set_retry(state.tried.len() < servers.min(CONNECT_ATTEMPTS));
         count_upstream_error(state, "connect");
         error
     }
@@ -154,7 +178,7 @@ impl ProxyHttp for Edge {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, state: &mut RequestState) -> FailToProxy {
         let status = failure_status(error);
         state.error = Some(error_name(error));
-        if status > 0 && session.response_written().is_none() {
+        if status > 0 && final_answer(session).is_none() {
             // What the client did wrong after the decision is the client's, not the app's.
             let denied = match status {
                 400 => Some(DenyReason::BadRequest),
@@ -177,7 +201,7 @@ impl ProxyHttp for Edge {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, state: &mut RequestState) {
         let runtime = &state.runtime;
-        let status = session.response_written().map_or(0, |answer| answer.status.as_u16());
+        let status = final_answer(session).map_or(0, |answer| answer.status.as_u16());
         let metrics = runtime.metrics.route(state.route);
         let took = state.started.elapsed().as_secs_f64();
         metrics.answered(status);
@@ -210,6 +234,11 @@ impl ProxyHttp for Edge {
     fn suppress_error_log(&self, _session: &Session, _state: &RequestState, _error: &Error) -> bool {
         true
     }
+}
+
+/// Whether a stream has outlived what it was opened on: a session's lifetime, a token's `exp`.
+fn is_over(state: &RequestState) -> bool {
+    state.quiet && state.until.is_some_and(|until| clock::now() >= until)
 }
 
 /// Reads target, manner and client: the only time this request is parsed.
@@ -278,7 +307,7 @@ async fn decide(session: &Session, state: &mut RequestState, target: Target) -> 
     state.rule = admission.rule;
     state.identity = admission.identity;
     match admission.outcome {
-        Outcome::Forward { permit, known, renewal } => {
+        Outcome::Forward { permit, known, renewal, until } => {
             match known {
                 Known::Public => &runtime.metrics.overhead_public,
                 Known::Session => &runtime.metrics.overhead_session,
@@ -288,6 +317,7 @@ async fn decide(session: &Session, state: &mut RequestState, target: Target) -> 
             state.decision = "allow";
             state.reason = known.label();
             state.renewal = renewal;
+            state.until = until;
             state.permit = Some(permit);
             None
         }
@@ -310,8 +340,13 @@ fn prepare(session: &mut Session, state: &mut RequestState) -> Option<Reply> {
         deny(state, DenyReason::BodyTooLarge);
         return Some(respond::deny(&state.runtime.pages, plain_asker(state), DenyReason::BodyTooLarge));
     }
-    let events = request.headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    state.quiet = events || state.manner == Manner::WebSocket;
+    // Only what has sent all it will send may wait in silence: a body that never comes must not hold a server.
+    let events = request.method == http::Method::GET && request.headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    let complete = announced.is_none_or(|length| length == 0) && !request.headers.contains_key(header::TRANSFER_ENCODING);
+    state.quiet = (events && complete && session.is_body_empty()) || state.manner == Manner::WebSocket;
+    if state.runtime.settings.policy.routes()[route].cors.is_some() {
+        state.origin = session.req_header().headers.get(header::ORIGIN).cloned();
+    }
     None
 }
 
@@ -336,6 +371,11 @@ fn client_address(session: &Session, runtime: &Runtime) -> IpAddr {
         }
     }
     client
+}
+
+/// What was answered; a relayed `100 Continue` is no answer yet.
+fn final_answer(session: &Session) -> Option<&ResponseHeader> {
+    session.response_written().filter(|answer| !answer.status.is_informational() || answer.status == 101)
 }
 
 fn plain_asker(state: &RequestState) -> respond::Asker<'_> {

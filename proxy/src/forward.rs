@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use doorward_config::settings::{Rewrite, RouteSettings, UpstreamHost};
 use doorward_policy::access::{Permit, Route};
+use doorward_policy::cors::{Cors, PreflightBy};
 use doorward_policy::cookies::{set_cookie_name, without_ours};
 use doorward_policy::credential::{Authorization, RawToken};
 use doorward_policy::headers::{OwnedNames, forged};
@@ -31,6 +33,9 @@ pub struct Forward<'f> {
     pub upstream_host: &'f str,
     pub request_id: &'f str,
 }
+
+/// How long after a request its session may be renewed.
+const RENEWAL_TIME: Duration = Duration::from_secs(2);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -123,8 +128,24 @@ pub fn response(answer: &mut ResponseHeader, state: &mut RequestState) -> pingor
     if let Some(hsts) = &runtime.settings.server.hsts {
         answer.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.as_str())?;
     }
+    if let Some(cors) = state.permit.as_ref().and_then(|permit| runtime.settings.policy.routes()[permit.route()].cors.as_ref())
+        && cors.preflight == PreflightBy::Doorward
+    {
+        cross_origin(answer, cors, state.origin.as_ref())?;
+    }
     if state.permit.as_ref().is_some_and(Permit::authenticated) {
         keep_out_of_shared_caches(answer, state)?;
+    }
+    Ok(())
+}
+
+/// CORS-01: who answers preflights also says who may read the answers; an app that allows everybody does not widen it.
+fn cross_origin(answer: &mut ResponseHeader, cors: &Cors, origin: Option<&HeaderValue>) -> pingora::Result<()> {
+    for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS] {
+        answer.remove_header(&name);
+    }
+    for (name, value) in cors.answer_fields(origin.map(HeaderValue::as_bytes)) {
+        answer.append_header(name, value)?;
     }
     Ok(())
 }
@@ -188,7 +209,9 @@ fn keep_out_of_shared_caches(answer: &mut ResponseHeader, state: &mut RequestSta
         answer.append_header(header::CACHE_CONTROL, "private")?;
     }
     // SESS-12: a cookie is never put on what a shared cache may keep.
-    if let Some(renewal) = state.renewal.take().filter(|_| !public) {
+    // An answer that was long in coming may meet a browser that has signed out, or signed in as somebody else, meanwhile.
+    let fresh = state.started.elapsed() < RENEWAL_TIME;
+    if let Some(renewal) = state.renewal.take().filter(|_| !public && fresh) {
         answer.append_header(header::SET_COOKIE, renewal)?;
     }
     Ok(())

@@ -51,6 +51,8 @@ pub enum Outcome {
         known: Known,
         /// A `Set-Cookie` value that moves the session's idle limit.
         renewal: Option<String>,
+        /// When what was presented ends: nothing opened on it lasts longer.
+        until: Option<Timestamp>,
     },
     Answer {
         decision: &'static str,
@@ -63,6 +65,7 @@ pub enum Outcome {
 struct Presented {
     identity: Arc<Identity>,
     renewal: Option<String>,
+    until: Timestamp,
 }
 
 impl Runtime {
@@ -80,6 +83,7 @@ impl Runtime {
         };
         let context = RequestContext { target: ask.target, client: ask.client };
         let decision = found.decide(&context, &standing);
+        let until = presented.as_ref().ok().and_then(Option::as_ref).map(|presented| presented.until);
         let (identity, renewal) = presented.ok().flatten().map_or((None, None), |presented| (Some(presented.identity), presented.renewal));
         let outcome = match decision {
             Decision::Allow(permit) => {
@@ -91,7 +95,7 @@ impl Runtime {
                 if known == Known::Session && ask.manner == Manner::WebSocket && !self.origin_is_ours(ask, &found) {
                     self.refuse(ask, Some(&found), DenyReason::CrossOrigin)
                 } else {
-                    Outcome::Forward { permit, known, renewal }
+                    Outcome::Forward { permit, known, renewal, until: until.filter(|_| known != Known::Public) }
                 }
             }
             Decision::Challenge(challenge) => self.challenge(ask, &found, challenge).await,
@@ -111,7 +115,7 @@ impl Runtime {
         {
             // A preflight carries no credentials (Fetch §3.2.2): it is answered without any, or passed without any.
             let outcome = match cors.preflight {
-                PreflightBy::App => Outcome::Forward { permit: Permit::preflight(index), known: Known::Public, renewal: None },
+                PreflightBy::App => self.preflight_for_app(ask, field("access-control-request-method")),
                 PreflightBy::Doorward => Outcome::Answer { decision: "answer", reason: "preflight", reply: respond::preflight(cors.preflight_fields(origin)) },
             };
             return Err(answer(Some(index), outcome));
@@ -123,6 +127,22 @@ impl Runtime {
             }
             answer(Some(index), outcome)
         })
+    }
+
+    /// A preflight that the app answers goes where the request it asks leave for could go, and takes no content along.
+    fn preflight_for_app(&self, ask: &Ask<'_>, method: Option<&[u8]>) -> Outcome {
+        let empty = !ask.headers.contains_key(header::TRANSFER_ENCODING) && ask.headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
+        let Ok(target) = ask.target.with_method(method.unwrap_or_default()) else { return self.refuse(ask, None, DenyReason::BadRequest) };
+        let decision = match self.settings.policy.rule_for(&target) {
+            Ok(found) if empty => found.decide_preflight(&RequestContext { target: &target, client: ask.client }),
+            Ok(_) => Decision::Deny(DenyReason::BadRequest),
+            Err(reason) => Decision::Deny(reason),
+        };
+        match decision {
+            Decision::Allow(permit) => Outcome::Forward { permit, known: Known::Public, renewal: None, until: None },
+            Decision::Deny(reason) => self.refuse(ask, None, reason),
+            Decision::Challenge(_) => self.refuse(ask, None, DenyReason::NoRule),
+        }
     }
 
     /// Who asks: nobody, somebody, or somebody whose credential is not good.
@@ -137,8 +157,8 @@ impl Runtime {
             Credential::BadSession => Err(CredentialFault::Session(SessionFault::Unreadable)),
             Credential::Bearer(raw) => {
                 let verifier = provider.bearer.as_ref().ok_or(CredentialFault::MalformedBearer)?;
-                let identity = verifier.identify(raw, mapping, ask.now).await?;
-                Ok(Some(Presented { identity, renewal: None }))
+                let (identity, until) = verifier.identify(raw, mapping, ask.now).await?;
+                Ok(Some(Presented { identity, renewal: None, until }))
             }
             Credential::Session(sealed) => {
                 let (limits, host, keys) = (self.session_limits(), ask.target.host().name(), &self.settings.session.keys);
@@ -146,7 +166,8 @@ impl Runtime {
                 let settings = provider.settings();
                 session.belongs_to(&settings.name, &settings.client_id, &settings.issuer).map_err(CredentialFault::Session)?;
                 let renewal = if session.renewal_is_due(limits, ask.now) { self.renew(&session, host, ask.now) } else { None };
-                Ok(Some(Presented { identity: Arc::new(Identity::from_session(session, mapping)), renewal }))
+                let until = session.began.plus(limits.lifetime);
+                Ok(Some(Presented { identity: Arc::new(Identity::from_session(session, mapping)), renewal, until }))
             }
         }
     }
@@ -175,7 +196,8 @@ impl Runtime {
             Challenge::Bearer(None) => "no_token",
             Challenge::Bearer(Some(fault)) => fault.label(),
         };
-        let forget = matches!(challenge, Challenge::SignIn(Some(_)));
+        // A session of another provider on this host is still good where it belongs.
+        let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired)));
         if let (Challenge::SignIn(_), Manner::Navigation, Some(provider)) = (challenge, ask.manner, found.route.provider) {
             let return_to = ReturnTo::of_request(&ask.target.path_and_query(), self).unwrap_or_else(|_| ReturnTo::root());
             let reply = login::begin(self, ask, provider, &return_to, 0).await;

@@ -91,6 +91,19 @@ struct Flight {
     begun: u64,
 }
 
+/// Ends a fetch for all who wait, whatever way it ends: also a panic must leave room for the next.
+struct Landing {
+    store: Arc<KeyStore>,
+    /// Dropped after the flight was cleared.
+    _ended: watch::Sender<()>,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.store.flight().under_way = None;
+    }
+}
+
 impl KeyStore {
     /// An empty store: nothing is fetched before somebody asks. Fetches run on `control`.
     pub fn new(name: &str, client: Arc<IdpClient>, tempo: Tempo, control: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
@@ -183,11 +196,11 @@ impl KeyStore {
         flight.begun += 1;
         if let Some(this) = self.this.upgrade() {
             self.control.spawn(async move {
+                let landing = Landing { store: this.clone(), _ended: ended };
                 let outcome = this.fetch().await;
                 let again = if outcome.is_ok() { this.tempo.refresh } else { this.tempo.retry };
                 this.note(outcome.as_ref().err().copied());
-                this.flight().under_way = None;
-                drop(ended);
+                drop(landing);
                 Self::refresh_later(Arc::downgrade(&this), again);
             });
         }

@@ -47,6 +47,7 @@ pub struct Metrics {
     pub upstream_errors: IntCounterVec,
     pub upstream_healthy: IntGaugeVec,
     pub dropped_cookies: IntCounter,
+    pub lost_log_lines: IntGauge,
     pub certificates: IntGaugeVec,
     pub certificate_reloads: IntCounterVec,
 }
@@ -129,6 +130,7 @@ impl Metrics {
             upstream_errors: families.counters("upstream_errors_total", "Requests that an app did not answer, by kind.", &["route", "kind"])?,
             upstream_healthy: families.gauges("upstream_healthy_servers", "Servers of a route that may be sent requests.", &["route"])?,
             dropped_cookies: families.counter("upstream_cookies_dropped_total", "Cookies of an app that carried Doorward's names.")?,
+            lost_log_lines: families.gauge("access_log_lines_lost", "Access log lines dropped since the start because the writer fell behind.")?,
             certificates: families.gauges("tls_certificate_not_after_seconds", "When a certificate ends.", &["name"])?,
             certificate_reloads: families.counters("tls_certificate_reloads_total", "Certificates read again, by outcome.", &["outcome"])?,
             decisions,

@@ -143,6 +143,7 @@ pub fn preflight(fields: Fields) -> Reply {
 /// Words for an app that does not answer.
 pub fn gateway(status: u16) -> Face {
     match status {
+        408 => Face { status, code: "request_timeout", title: "That took too long", text: "The request came too slowly and was given up." },
         504 => Face { status, code: "upstream_timeout", title: "The app takes too long", text: "The app behind this address did not answer in time. Please try again in a moment." },
         503 => Face { status, code: "upstream_unavailable", title: "The app is not available", text: "No server of the app behind this address is well just now. Please try again in a moment." },
         _ => Face { status: 502, code: "upstream_unreachable", title: "The app cannot be reached", text: "The app behind this address did not give a proper answer. Please try again in a moment." },

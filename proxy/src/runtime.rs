@@ -7,7 +7,9 @@ use doorward_config::settings::{AccessTokenType, Provider, Settings};
 use doorward_policy::login::Places;
 use doorward_policy::session::Limits;
 use doorward_policy::token::{AccessTokenProfile, TokenType};
+use pingora_limits::rate::Rate;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
 use crate::bearer::BearerVerifier;
@@ -20,7 +22,6 @@ use crate::pages::Pages;
 use crate::upstream::UpstreamPool;
 
 /// Shared by all worlds; nothing in it takes a lock that a request would wait for.
-#[derive(Debug)]
 pub struct Runtime {
     pub settings: Arc<Settings>,
     /// In the order of `settings.providers`.
@@ -32,8 +33,16 @@ pub struct Runtime {
     pub access_log: Arc<AccessLog>,
     pub request_ids: RequestIds,
     pub used_attempts: UsedAttempts,
+    /// Codes brought, by client, in fixed memory.
+    pub redemptions: Rate,
     /// Where everything runs that talks to providers.
     pub control: Handle,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("providers", &self.providers).field("upstreams", &self.upstreams).finish_non_exhaustive()
+    }
 }
 
 /// One provider at work.
@@ -44,7 +53,12 @@ pub struct ProviderRuntime {
     pub keys: Arc<KeyStore>,
     /// `None` without an audience: its access tokens are not for us to read.
     pub bearer: Option<BearerVerifier>,
+    /// Codes that may be redeemed at once.
+    pub redeeming: Arc<Semaphore>,
 }
+
+/// Token requests under way at one provider.
+const REDEEMING: usize = 64;
 
 /// Why the edge cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +96,7 @@ impl Runtime {
             access_log: Arc::new(access_log),
             request_ids: RequestIds::new()?,
             used_attempts: UsedAttempts::default(),
+            redemptions: Rate::new(Duration::from_secs(60)),
             metrics,
             control,
             settings,
@@ -138,7 +153,7 @@ impl ProviderRuntime {
             };
             BearerVerifier::new(&provider.name, profile, provider.algorithms.clone(), token_type(provider.access_token_type), keys.clone(), metrics.clone())
         });
-        Ok(Self { facts, client, keys, bearer })
+        Ok(Self { facts, client, keys, bearer, redeeming: Arc::new(Semaphore::new(REDEEMING)) })
     }
 
     pub fn settings(&self) -> &Provider {
@@ -154,6 +169,3 @@ pub fn token_type(configured: AccessTokenType) -> TokenType {
         AccessTokenType::Either => TokenType::Either,
     }
 }
-
-/// How long a body of ours (a form) may take to arrive.
-pub const FORM_PATIENCE: Duration = Duration::from_secs(10);

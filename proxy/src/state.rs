@@ -1,12 +1,14 @@
 //! What is known about one request while it passes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use doorward_policy::access::Permit;
 use doorward_policy::identity::Identity;
 use doorward_policy::request::Target;
+use doorward_policy::time::Timestamp;
+use http::HeaderValue;
 
 use crate::manner::Manner;
 use crate::runtime::Runtime;
@@ -35,7 +37,12 @@ pub struct RequestState {
     pub body_limit: Option<u64>,
     pub body_seen: u64,
     pub upstream: Option<String>,
-    pub connect_attempts: u8,
+    /// Servers that could not be connected to.
+    pub tried: Vec<SocketAddr>,
+    /// When what the request stands on ends.
+    pub until: Option<Timestamp>,
+    /// The asking page's origin, where the route answers for origins.
+    pub origin: Option<HeaderValue>,
     pub error: Option<&'static str>,
     pub websocket: Option<WebSocketGauge>,
 }
@@ -78,7 +85,9 @@ impl RequestState {
             body_limit: None,
             body_seen: 0,
             upstream: None,
-            connect_attempts: 0,
+            tried: Vec::new(),
+            until: None,
+            origin: None,
             error: None,
             websocket: None,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,9 +62,10 @@ impl UpstreamPool {
         Ok(Self { name: route.into(), balancer, health, host: upstream.host.clone(), own_host: own_host.into() })
     }
 
-    /// The next server that is well, ready to connect to.
-    pub fn next(&self) -> Option<HttpPeer> {
-        self.balancer.select(b"", TRIES)?.ext.get::<HttpPeer>().cloned()
+    /// The next server that is well and not among `tried`, ready to connect to.
+    pub fn next(&self, tried: &[SocketAddr]) -> Option<HttpPeer> {
+        let fresh = |backend: &Backend, well: bool| well && backend.addr.as_inet().is_none_or(|address| !tried.contains(address));
+        self.balancer.select_with(b"", TRIES, fresh)?.ext.get::<HttpPeer>().cloned()
     }
 
     /// How many servers there are, well or not.

@@ -10,3 +10,8 @@ mod keys;
 mod oidc;
 mod sessions;
 mod outside;
+mod forwarding;
+mod frames;
+mod framing;
+mod headers;
+mod paths;

@@ -324,7 +324,8 @@ async fn oidc_15_the_access_token_of_a_sign_in_must_be_about_the_same_person() {
     let rows: [(&str, forge::Named, (u16, String)); 5] = [
         ("as it should be", ("", |_| {}), signed_in()),
         ("somebody else's", ("", |token| token.claims["sub"] = json!("auth0|mallory")), refused("other_subject")),
-        ("signed by a stranger", ("", forge::strangers_signature), refused("access_token")),
+        // Other providers sign tokens for APIs of their own as they like: it is not read, and nothing in it believed.
+        ("signed by a stranger", ("", forge::strangers_signature), signed_in()),
         ("expired", ("", forge::expired), refused("access_token")),
         // Not for us to read, so it is opaque.
         ("for another API", ("", |token| token.claims["aud"] = json!("https://other.acme.dev")), signed_in()),
@@ -334,6 +335,18 @@ async fn oidc_15_the_access_token_of_a_sign_in_must_be_about_the_same_person() {
         scene.app.forget();
         idp.next_access_token(change);
         assert_eq!(outcome(&idp, &scene).await, expected, "{name}");
+    }
+    for (name, signed_by_a_stranger, status) in [("a stranger's word", true, 403), ("the provider's word", false, 200)] {
+        idp.next_access_token(move |token| {
+            token.claims["https://acme.dev/roles"] = json!(["admin"]);
+            if signed_by_a_stranger {
+                forge::strangers_signature(token);
+            }
+        });
+        idp.next_id_token(|token| drop(token.claims.as_object_mut().unwrap().remove("https://acme.dev/roles")));
+        let mut browser = scene.browser(APP);
+        assert_eq!(come_back(&idp, &mut browser, "/private", &User::vera()).await.status, 303, "{name}");
+        assert_eq!(browser.go("/admin/x").await.status, status, "{name}");
     }
 }
 

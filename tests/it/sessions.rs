@@ -215,7 +215,8 @@ async fn sess_33_a_session_of_one_provider_or_client_is_no_session_of_another() 
     ] {
         let mut browser = holding(&scene, APP, &value);
         assert_eq!(browser.go("/private").await.status, status, "{name}");
-        assert_eq!(browser.cookies.contains_key(COOKIE), status == 200, "{name}");
+        // It may be good at another route of this host, so it is not deleted.
+        assert!(browser.cookies.contains_key(COOKIE), "{name}");
     }
 }
 

@@ -64,11 +64,6 @@ impl Permit {
     pub fn pass_token(&self) -> bool {
         self.pass_token
     }
-
-    /// A preflight on its way to an app that answers its own: nobody stands behind it.
-    pub fn preflight(route: usize) -> Self {
-        Self { route, edits: HeaderEdits::default(), authenticated: false, pass_token: false }
-    }
 }
 
 /// What would change the decision.
@@ -205,6 +200,16 @@ pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: 
     match needs.map_or(Ok(()), |needs| needs.met_by(identity)) {
         Ok(()) => admit(found, Some(identity)),
         Err(unmet) => Decision::Deny(unmet.into()),
+    }
+}
+
+/// A preflight on its way to an app that answers its own: nobody stands behind it, but what is closed to everybody, or
+/// to everybody from that place, is closed to it too.
+pub(super) fn decide_preflight(found: &Match<'_>, context: &RequestContext<'_>) -> Decision {
+    match &found.rule.allow {
+        Requirement::Nobody => Decision::Deny(DenyReason::Nobody),
+        Requirement::Needs(needs) if !needs.network_allows(context.client) => Decision::Deny(DenyReason::Network),
+        Requirement::Public | Requirement::SignedIn | Requirement::Needs(_) => admit(found, None),
     }
 }
 

@@ -187,7 +187,9 @@ fn hand_over(
     *next = next.wrapping_add(1);
     let start = *next % lanes.len().max(1);
     let (before, after) = lanes.split_at(start);
-    let Some(lane) = after.iter().chain(before).min_by_key(|lane| lane.load.load(Ordering::Relaxed)) else { return };
+    // A world that is gone has no load, and would otherwise draw every connection to itself.
+    let alive = after.iter().chain(before).filter(|lane| !lane.sender.is_closed());
+    let Some(lane) = alive.min_by_key(|lane| lane.load.load(Ordering::Relaxed)) else { return };
     if socket.set_nonblocking(true).is_err() {
         return;
     }

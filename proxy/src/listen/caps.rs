@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use ipnet::IpNet;
 
 use super::ConnectionEvents;
 use super::refusal::{CLIENT_CAP, TOTAL_CAP};
@@ -14,6 +15,8 @@ use super::refusal::{CLIENT_CAP, TOTAL_CAP};
 pub(super) struct Caps {
     total: usize,
     per_client: usize,
+    /// Proxies that many clients come through.
+    shared: Vec<IpNet>,
     live: AtomicUsize,
     clients: DashMap<ClientKey, usize>,
     events: Arc<dyn ConnectionEvents>,
@@ -45,8 +48,9 @@ pub(super) struct Permit {
 }
 
 impl Caps {
-    pub(super) fn new(total: usize, per_client: usize, events: Arc<dyn ConnectionEvents>) -> Arc<Self> {
-        Arc::new(Self { total, per_client, live: AtomicUsize::new(0), clients: DashMap::new(), events })
+    /// Addresses in `shared` stand for many clients and count in the total only.
+    pub(super) fn new(total: usize, per_client: usize, shared: Vec<IpNet>, events: Arc<dyn ConnectionEvents>) -> Arc<Self> {
+        Arc::new(Self { total, per_client, shared, live: AtomicUsize::new(0), clients: DashMap::new(), events })
     }
 
     pub(super) fn live(&self) -> usize {
@@ -67,6 +71,10 @@ impl Caps {
 impl Permit {
     /// Counts the connection for its client as well.
     pub(super) fn count_for(&mut self, client: IpAddr) -> Result<(), &'static str> {
+        let client = client.to_canonical();
+        if self.caps.shared.iter().any(|network| network.contains(&client)) {
+            return Ok(());
+        }
         let key = ClientKey::of(client);
         let mut count = self.caps.clients.entry(key).or_insert(0);
         if *count >= self.caps.per_client {
@@ -102,7 +110,7 @@ mod tests {
 
     fn caps(total: usize, per_client: usize) -> (Arc<Caps>, Arc<Recorder>) {
         let recorder = Arc::new(Recorder::default());
-        (Caps::new(total, per_client, recorder.clone()), recorder)
+        (Caps::new(total, per_client, vec!["198.51.100.0/24".parse().unwrap()], recorder.clone()), recorder)
     }
 
     #[test]
@@ -135,5 +143,17 @@ mod tests {
         assert!(caps.clients.is_empty());
         assert_eq!(caps.live(), 0);
         assert!(caps.admit().unwrap().count_for("192.0.2.1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn dos_04_a_proxy_that_many_come_through_is_not_one_client() {
+        let (caps, _) = caps(10, 1);
+        let admit = |client: &str| {
+            let mut permit = caps.admit().unwrap();
+            permit.count_for(client.parse().unwrap()).map(|()| permit)
+        };
+        let _held: Vec<Permit> = (0..3).map(|_| admit("198.51.100.7").unwrap()).collect();
+        let _one = admit("192.0.2.1").unwrap();
+        assert_eq!(admit("192.0.2.1").err(), Some(CLIENT_CAP));
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct HeadGuard<S> {
     deadline: Instant,
     /// Made when first needed; fires at `deadline` or earlier.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client takes nothing of what is written.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 /// What the next bytes are.
@@ -121,7 +123,22 @@ impl<S: IO> HeadGuard<S> {
             served: false,
             deadline: Instant::now() + limits.header,
             timer: None,
+            stall: None,
         }
+    }
+
+    /// A client that reads nothing holds the connection no longer than one that sends nothing. The timer is made only
+    /// when a write has to wait.
+    fn within_reason<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let idle = self.limits.idle;
+        let timer = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        ready!(timer.as_mut().poll(cx));
+        self.phase = Phase::Closed;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The same connection, agreed to be HTTP/2.
@@ -415,19 +432,27 @@ impl<S: IO> AsyncRead for HeadGuard<S> {
 
 impl<S: IO> AsyncWrite for HeadGuard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.within_reason(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.within_reason(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        let ended = Pin::new(&mut this.inner).poll_shutdown(cx);
+        this.within_reason(cx, ended)
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bytes);
+        this.within_reason(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -445,7 +470,8 @@ impl<S> std::fmt::Debug for HeadGuard<S> {
 #[async_trait]
 impl<S: IO> Shutdown for HeadGuard<S> {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
+        // TLS says goodbye, which a client that reads nothing never lets it finish.
+        let _ = tokio::time::timeout(REFUSAL_TIME, self.inner.shutdown()).await;
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Listeners {
     limits: Limits,
     public_port: u16,
     worlds: usize,
+    /// Proxies in front of us; each stands for many clients.
+    shared: Vec<IpNet>,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl Listeners {
             limits: server.limits.clone(),
             public_port: server.public_port,
             worlds: server.cores.unwrap_or_else(cores).max(1),
+            shared: server.trusted_proxies.clone(),
         })
     }
 
@@ -119,7 +122,7 @@ impl Listeners {
     {
         let addresses = self.addresses();
         let redirect_addresses = self.redirect.iter().map(|bound| bound.address).collect();
-        let caps = Caps::new(self.limits.connections, self.limits.connections_per_client, events.clone());
+        let caps = Caps::new(self.limits.connections, self.limits.connections_per_client, self.shared, events.clone());
         let (stage, watch) = watch::channel(Stage::Serve);
         let redirect = Arc::new(Redirect::new(&self.limits, self.public_port, our_hosts, events.clone()));
         let blueprint = Arc::new(Blueprint { tls, limits: self.limits, events: events.clone() });
@@ -127,11 +130,20 @@ impl Listeners {
 
         let mut lanes = Vec::with_capacity(self.worlds);
         let mut worlds = Vec::with_capacity(self.worlds);
+        let mut starting = Vec::with_capacity(self.worlds);
         for index in 0..self.worlds {
             let (sender, arrivals) = mpsc::unbounded_channel();
             lanes.push(Lane { sender, load: Arc::new(AtomicUsize::new(0)) });
             let (blueprint, factory, watch) = (blueprint.clone(), factory.clone(), watch.clone());
-            let work = move || match world::run(index, blueprint, &*factory, arrivals, watch) {
+            let (started, start) = std::sync::mpsc::channel();
+            starting.push(start);
+            let make = move |index| {
+                let app = factory(index);
+                // Nobody listens any more when another world failed meanwhile.
+                let _ = started.send(());
+                app
+            };
+            let work = move || match world::run(index, blueprint, &make, arrivals, watch) {
                 Ok(clean) => clean,
                 Err(error) => {
                     tracing::error!(%error, world = index, "a world could not start");
@@ -139,6 +151,10 @@ impl Listeners {
                 }
             };
             worlds.push(std::thread::Builder::new().name(format!("world-{index}")).spawn(work)?);
+        }
+        // A thread that ended (pingora panics on a system trust store it cannot read) has dropped its end.
+        if starting.into_iter().any(|start| start.recv().is_err()) {
+            return Err(io::Error::other("a worker thread could not start; is the system's certificate store readable?"));
         }
         let accepting =
             acceptor::Accepting { listen: self.listen, redirecting: self.redirect, lanes, caps: caps.clone(), redirect, events };

@@ -1,9 +1,11 @@
 //! The provider's answer, and what it is worth.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_config::settings::ProviderKind;
 use doorward_policy::access::CredentialFault;
 use doorward_policy::cookies::{self, Found};
 use doorward_policy::credential::RawToken;
@@ -42,6 +44,8 @@ enum Failure {
     /// The ID token and the access token are about two people.
     OtherSubject,
     TooLarge(usize),
+    /// Too many sign-ins from one client, or at one provider at once.
+    TooMany,
     ProviderDown,
     Internal,
 }
@@ -61,6 +65,7 @@ impl Failure {
             Self::AccessToken(_) => "access_token",
             Self::OtherSubject => "other_subject",
             Self::TooLarge(_) => "session_too_large",
+            Self::TooMany => "too_many",
             Self::ProviderDown => "provider_unreachable",
             Self::Internal => "internal",
         }
@@ -91,6 +96,7 @@ impl Failure {
             Self::Exchange(ExchangeFault::CodeRefused) => {
                 face(400, "code_refused", "This sign-in cannot go on", "The identity provider no longer knows this sign-in. Starting again usually helps.")
             }
+            Self::TooMany => face(429, "too_many", "Too many sign-ins at once", "Many sign-ins came from where you are in a short time. Please try again in a minute."),
             Self::TooLarge(_) => {
                 face(500, "session_too_large", "Your account has too many rights to remember", "What is known about your account does not fit into a session. An administrator has to shorten it.")
             }
@@ -177,7 +183,7 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, provider: &ProviderRuntime, se
     };
     #[allow(clippy::cast_precision_loss)]
     let waited = ask.now.since(attempt.began).as_secs() as f64;
-    let claims = redeem(runtime, provider, attempt, code, ask.now).await?;
+    let claims = redeem(runtime, provider, ask.client, attempt, code, ask.now).await?;
     let session = begin_session(runtime, provider, &claims, ask.now)?;
     let sealed = session.seal(keys, host, entropy::random().map_err(|_| Failure::Internal)?).map_err(|large| Failure::TooLarge(large.0))?;
     #[allow(clippy::cast_precision_loss)]
@@ -190,7 +196,7 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, provider: &ProviderRuntime, se
 }
 
 /// Runs on the control thread, where a browser that goes away does not cut it short.
-async fn redeem(runtime: &Runtime, provider: &ProviderRuntime, attempt: Attempt, code: String, now: Timestamp) -> Result<Map<String, Value>, Failure> {
+async fn redeem(runtime: &Runtime, provider: &ProviderRuntime, client_address: IpAddr, attempt: Attempt, code: String, now: Timestamp) -> Result<Map<String, Value>, Failure> {
     let (client, keys) = (provider.client.clone(), provider.keys.clone());
     let settings = provider.settings();
     let facts = Facts {
@@ -200,12 +206,37 @@ async fn redeem(runtime: &Runtime, provider: &ProviderRuntime, attempt: Attempt,
         algorithms: settings.algorithms.clone(),
         userinfo: settings.userinfo,
     };
-    let work = runtime.control.spawn(async move { claims(&client, &keys, &facts, &attempt, &code, now).await });
+    // DOS-08: anybody can bring a code that is none; each costs a request in our name.
+    if runtime.redemptions.observe(&client_key(client_address), 1) > REDEMPTIONS {
+        return Err(Failure::TooMany);
+    }
+    let Ok(slot) = provider.redeeming.clone().try_acquire_owned() else { return Err(Failure::TooMany) };
+    let work = runtime.control.spawn(async move {
+        let _slot = slot;
+        claims(&client, &keys, &facts, &attempt, &code, now).await
+    });
     let (mut claims, tokens) = work.await.map_err(|_| Failure::Internal)??;
     if let Some(bearer) = &provider.bearer {
-        add_access_token_claims(bearer, &tokens.access_token, &mut claims, now).await?;
+        add_access_token_claims(bearer, settings.kind, &tokens.access_token, &mut claims, now).await?;
     }
     Ok(claims)
+}
+
+/// Codes that one client may bring in a minute: a whole company behind one address signs in with fewer.
+const REDEMPTIONS: isize = 300;
+
+/// An IPv4 address, or the /64 that an IPv6 client can choose its address from.
+fn client_key(address: IpAddr) -> [u8; 8] {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            [0, 0, 0, 0, a, b, c, d]
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h, ..] = address.octets();
+            [a, b, c, d, e, f, g, h]
+        }
+    }
 }
 
 struct Facts {
@@ -253,10 +284,12 @@ async fn verify_id_token(keys: &Arc<KeyStore>, facts: &Facts, attempt: &Attempt,
 }
 
 /// Adds what the access token says, when it is a JWT for our audience; an opaque one is nobody's to read.
-async fn add_access_token_claims(bearer: &BearerVerifier, raw: &str, claims: &mut Map<String, Value>, now: Timestamp) -> Result<(), Failure> {
+async fn add_access_token_claims(bearer: &BearerVerifier, kind: ProviderKind, raw: &str, claims: &mut Map<String, Value>, now: Timestamp) -> Result<(), Failure> {
     let access = match bearer.claims(RawToken::new(raw), now).await {
         Ok(access) => access,
         Err(CredentialFault::Token(TokenFault::Malformed | TokenFault::Audience | TokenFault::Type | TokenFault::Algorithm | TokenFault::TooLong)) => return Ok(()),
+        // Other providers hand out tokens for APIs of their own, signed and named as they like; nothing is believed of them.
+        Err(CredentialFault::Token(TokenFault::Issuer | TokenFault::UnknownKey | TokenFault::Signature | TokenFault::MissingClaim)) if kind == ProviderKind::Oidc => return Ok(()),
         Err(CredentialFault::Token(fault)) => return Err(Failure::AccessToken(fault)),
         Err(_) => return Err(Failure::ProviderDown),
     };
@@ -269,7 +302,12 @@ async fn add_access_token_claims(bearer: &BearerVerifier, raw: &str, claims: &mu
 
 /// What the ID token says stays; the rest is added.
 fn add_missing(claims: &mut Map<String, Value>, more: Map<String, Value>) {
+    let vouches = claims.get("email").is_none_or(|email| more.get("email") == Some(email));
     for (name, value) in more {
+        // Who says that an address is verified must mean that address.
+        if name == "email_verified" && !vouches {
+            continue;
+        }
         claims.entry(name).or_insert(value);
     }
 }
