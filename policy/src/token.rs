@@ -8,7 +8,7 @@ mod header;
 mod json;
 mod keys;
 
-pub use claims::{AccessTokenProfile, IdTokenExpectation, access_token_hash_matches};
+pub use claims::{AccessTokenProfile, IdTokenExpectation, LEEWAY, access_token_hash_matches};
 pub use keys::{Algorithm, KeySet, KeySetFault};
 
 use serde_json::{Map, Value};

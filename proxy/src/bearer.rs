@@ -9,7 +9,7 @@ use doorward_policy::access::CredentialFault;
 use doorward_policy::credential::RawToken;
 use doorward_policy::identity::{Identity, IdentityMapping};
 use doorward_policy::time::Timestamp;
-use doorward_policy::token::{AccessTokenProfile, Algorithm, TokenFault, TokenType, UnverifiedToken, VerifiedToken};
+use doorward_policy::token::{AccessTokenProfile, Algorithm, LEEWAY, TokenFault, TokenType, UnverifiedToken, VerifiedToken};
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
@@ -59,7 +59,7 @@ impl BearerVerifier {
             && fact.expires > now
         {
             self.metrics.token_cache_hits.inc();
-            return Ok((fact.identity, fact.expires));
+            return Ok((fact.identity, fact.expires.plus(LEEWAY)));
         }
         self.metrics.token_cache_misses.inc();
         let (verified, generation) = self.verified(raw, &current, Budget::Bearer, now).await.map_err(|fault| self.refuse(fault))?;
@@ -67,7 +67,7 @@ impl BearerVerifier {
         let expires = verified.expires();
         let identity = Arc::new(Identity::from_token(&self.name, verified, mapping));
         self.remembered.insert(raw.expose().into(), Fact { identity: identity.clone(), expires, generation });
-        Ok((identity, expires))
+        Ok((identity, expires.plus(LEEWAY)))
     }
 
     /// The claims of an access token that came with a sign-in, on the sign-in's budget.

@@ -15,3 +15,4 @@ mod frames;
 mod framing;
 mod headers;
 mod paths;
+mod lasting;

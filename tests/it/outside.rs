@@ -106,6 +106,41 @@ async fn cors_01_a_preflight_that_the_app_answers_brings_nobody_along() {
     assert_eq!((refused.status, refused.field("access-control-allow-credentials")), (401, Some("true")));
 }
 
+#[tokio::test]
+async fn cors_01_a_preflight_does_not_reach_what_its_request_could_not() {
+    let cors = "cors: { origins: [\"https://spa.example\"], preflight: pass }";
+    let rules = "[{ path: /closed, allow: nobody }, { path: /lan, allow: { network: [10.0.0.0/8] } }, { path: /x, methods: [PUT], allow: signed-in }]";
+    let routes = format!("\n  - {{ name: app, host: app.localhost, upstream: \"UPSTREAM\", accept: session, {cors}, rules: {rules} }}\n");
+    let scene = Scene::with(Plan { routes, ..Plan::default() }).await;
+    for (path, method, body, status) in
+        [("/x", "PUT", "", 200), ("/x", "DELETE", "", 403), ("/closed", "PUT", "", 403), ("/lan", "PUT", "", 403), ("/x", "PUT", "content", 400), ("/x", "C0NNECT", "", 400)]
+    {
+        scene.app.forget();
+        let fields = [("origin", SPA), ("access-control-request-method", method)];
+        let answer = scene.browser(APP).request("OPTIONS", path, &fields, body.as_bytes()).await;
+        assert_eq!(answer.status, status, "{method} {path} {body}");
+        assert_eq!(scene.app.seen().len(), usize::from(status == 200), "{method} {path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn cors_01_the_apps_own_answers_say_what_the_route_says() {
+    let everybody = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\naccess-control-allow-origin: *\r\naccess-control-allow-credentials: true\r\nvary: accept\r\n\r\nok";
+    let app = Recorder::answering(Arc::new(move |_| Some(everybody.as_bytes().to_vec()))).await;
+    let scene = Scene::in_front_of(Plan::default(), app).await;
+    let token = format!("Bearer {}", scene.token("ada"));
+    for (origin, allowed) in [(SPA, Some(SPA)), ("https://evil.test", None)] {
+        let answer = scene.ask(API, "GET", "/items", &[("origin", origin), ("authorization", &token)]).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.all("access-control-allow-origin"), allowed.into_iter().collect::<Vec<_>>(), "{origin}");
+        assert_eq!(answer.all("access-control-allow-credentials"), Vec::<&str>::new(), "{origin}");
+        assert!(answer.all("vary").contains(&"Origin"), "{origin}");
+    }
+    // A route that says nothing about origins leaves it to the app.
+    let answer = scene.ask(APP, "GET", "/public/x", &[("origin", SPA)]).await;
+    assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
+}
+
 /// What must never be said anywhere.
 #[derive(Default)]
 struct Canaries(BTreeSet<String>);

@@ -11,7 +11,7 @@ use super::{Algorithm, TokenFault};
 use crate::time::Timestamp;
 
 /// Clocks differ; this much is forgiven (RFC 7519 §4.1.4: "no more than a few minutes").
-const LEEWAY: Duration = Duration::from_secs(30);
+pub const LEEWAY: Duration = Duration::from_secs(30);
 /// An ID token answers a request of a moment ago.
 const FRESH: Duration = Duration::from_secs(600);
 /// 9999-12-31: no honest token ends later.

@@ -514,3 +514,33 @@ impl<S: IO> GetSocketDigest for HeadGuard<S> {
         self.inner.get_socket_digest()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::connection::Conn;
+    use super::super::tests::Recorder;
+    use super::*;
+
+    #[tokio::test]
+    async fn dos_02_a_client_that_reads_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let state = Arc::new(ConnectionState::default());
+        let response = pingora::http::ResponseHeader::build(200, Some(0)).unwrap();
+        let digest = Arc::new(ProxyDigest::new(Box::new(response), None));
+        let idle = Duration::from_millis(300);
+        let limits = GuardLimits { head: HeadLimits::default(), header: idle, idle };
+        let mut guard =
+            HeadGuard::http1(Conn::new(socket, state.clone()), digest, state, limits, Arc::new(Recorder::default()), IpAddr::from([127, 0, 0, 1]));
+        let since = Instant::now();
+        let flood = vec![0; 64 * 1024 * 1024];
+        let written = tokio::time::timeout(Duration::from_secs(8), guard.write_all(&flood)).await.expect("an end");
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(since.elapsed() >= idle);
+        drop(client);
+    }
+}

@@ -1,8 +1,14 @@
 //! Starting, sharing the work, and ending without losing any of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use doorward_config::settings::Server;
+use pingora::apps::{HttpServerApp, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -134,4 +140,31 @@ async fn dos_05_churn_leaves_nothing_behind() {
     }
     edge.until("all are gone", |edge| edge.serving.connections() == 0).await;
     assert_eq!(edge.events.live(), 0);
+}
+
+#[tokio::test]
+async fn a_world_that_cannot_start_is_an_error_and_not_a_hole() {
+    let edge = Edge::start().await;
+    let server = server();
+    let serve = |broken: bool| {
+        let factory = move |world: usize| {
+            assert!(!broken || world == 0, "as pingora does with a trust store it cannot read");
+            Arc::new(Nothing)
+        };
+        let hosts = Arc::new(|_: &str| true);
+        let server = Server { cores: Some(2), ..server.clone() };
+        Listeners::bind(&server).unwrap().serve(edge.store.clone(), factory, hosts, edge.events.clone())
+    };
+    assert!(serve(true).is_err());
+    assert!(serve(false).is_ok());
+}
+
+/// An app that answers nobody.
+struct Nothing;
+
+#[async_trait]
+impl HttpServerApp for Nothing {
+    async fn process_new_http(self: &Arc<Self>, _: ServerSession, _: &ShutdownWatch) -> Option<ReusedHttpStream> {
+        None
+    }
 }
