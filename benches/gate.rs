@@ -47,14 +47,22 @@ impl Bench {
         write("secret", CLIENT_SECRET);
         write("session.key", "Vb1wVgZ9dOeD8YFzN0xkT3mI5lQyKq7uHs2aXcRjP4o=");
         write("doorward.yaml", &configuration(&tenant));
-        let loaded = doorward_config::load(&folder.path().join("doorward.yaml")).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let loaded =
+            doorward_config::load(&folder.path().join("doorward.yaml")).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let runtime = Runtime::new(loaded.settings, Tempo::default(), AccessLog::new(std::io::sink()), tokio.handle().clone()).unwrap();
         Self { tokio, runtime: Arc::new(runtime), tenant }
     }
 
     fn admit(&self, path: &str, headers: &HeaderMap) -> bool {
         let target = Target::parse(&Method::GET, HOST.as_bytes(), path.as_bytes()).unwrap();
-        let ask = Ask { target: &target, headers, client: IpAddr::V4(Ipv4Addr::LOCALHOST), manner: Manner::Script, request_id: "bench", now: clock::now() };
+        let ask = Ask {
+            target: &target,
+            headers,
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            manner: Manner::Script,
+            request_id: "bench",
+            now: clock::now(),
+        };
         let admission = self.tokio.block_on(self.runtime.admit(&ask));
         matches!(admission.outcome, Outcome::Forward { .. })
     }
@@ -139,7 +147,9 @@ fn reading(criterion: &mut Criterion) {
     let head = b"GET /admin/users?page=2 HTTP/1.1\r\nhost: app.localhost\r\nuser-agent: curl/8.5.0\r\naccept: */*\r\ncookie: theme=dark; lang=en\r\n\r\n";
     let mut group = criterion.benchmark_group("read");
     group.bench_function("request head", |b| b.iter(|| wire::scan(black_box(head), 0, &HeadLimits::default())));
-    group.bench_function("target", |b| b.iter(|| Target::parse(&Method::GET, black_box(b"app.localhost"), black_box(b"/admin/users?page=2")).is_ok()));
+    group.bench_function("target", |b| {
+        b.iter(|| Target::parse(&Method::GET, black_box(b"app.localhost"), black_box(b"/admin/users?page=2")).is_ok())
+    });
     group.finish();
 }
 

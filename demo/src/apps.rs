@@ -60,14 +60,9 @@ impl App {
             AppKind::Cms => cms::routes(),
             AppKind::Iot => iot::routes(bound.stopping()),
         };
-        let routes: Router = routes
-            .route("/echo", axum::routing::any(panel::echo))
-            .layer(middleware::from_fn_with_state(log.clone(), keep));
-        Ok(App {
-            kind,
-            server: bound.serve(routes),
-            log,
-        })
+        let routes: Router =
+            routes.route("/echo", axum::routing::any(panel::echo)).layer(middleware::from_fn_with_state(log.clone(), keep));
+        Ok(App { kind, server: bound.serve(routes), log })
     }
 
     pub fn kind(&self) -> AppKind {
@@ -90,12 +85,7 @@ impl App {
 
     /// The last request whose path (without query) is this.
     pub fn last_received(&self, path: &str) -> Option<ReceivedRequest> {
-        self.log
-            .kept()
-            .iter()
-            .rev()
-            .find(|request| request.path() == path)
-            .cloned()
+        self.log.kept().iter().rev().find(|request| request.path() == path).cloned()
     }
 
     /// Forgets what was received so far.
@@ -116,18 +106,12 @@ impl ReceivedRequest {
 
     /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// All headers of this name.
     pub fn all(&self, name: &str) -> Vec<&str> {
-        let named = self
-            .headers
-            .iter()
-            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let named = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str()).collect()
     }
 }
@@ -144,11 +128,7 @@ impl RequestLog {
 async fn keep(State(log): State<Arc<RequestLog>>, request: Request, next: Next) -> Response {
     let received = ReceivedRequest {
         method: request.method().to_string(),
-        target: request
-            .uri()
-            .path_and_query()
-            .map_or("/", |target| target.as_str())
-            .to_owned(),
+        target: request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned(),
         headers: panel::headers_of(request.headers()),
     };
     {

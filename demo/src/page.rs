@@ -12,11 +12,7 @@ use serde::Serialize;
 pub(crate) fn page(status: StatusCode, template: &str, values: impl Serialize) -> Response {
     match render(template, values) {
         Ok(html) => (status, HEADERS, Html(html)).into_response(),
-        Err(problem) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("failed to render `{template}`: {problem:#}"),
-        )
-            .into_response(),
+        Err(problem) => (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to render `{template}`: {problem:#}")).into_response(),
     }
 }
 
@@ -54,25 +50,13 @@ const SOURCES: [(&str, &str); 13] = [
     ("tenant.html", include_str!("../templates/tenant.html")),
     ("login.html", include_str!("../templates/login.html")),
     ("message.html", include_str!("../templates/message.html")),
-    (
-        "confirm_logout.html",
-        include_str!("../templates/confirm_logout.html"),
-    ),
+    ("confirm_logout.html", include_str!("../templates/confirm_logout.html")),
     ("app.html", include_str!("../templates/app.html")),
     ("cms_home.html", include_str!("../templates/cms_home.html")),
-    (
-        "cms_articles.html",
-        include_str!("../templates/cms_articles.html"),
-    ),
-    (
-        "cms_article.html",
-        include_str!("../templates/cms_article.html"),
-    ),
+    ("cms_articles.html", include_str!("../templates/cms_articles.html")),
+    ("cms_article.html", include_str!("../templates/cms_article.html")),
     ("cms_edit.html", include_str!("../templates/cms_edit.html")),
-    (
-        "cms_admin.html",
-        include_str!("../templates/cms_admin.html"),
-    ),
+    ("cms_admin.html", include_str!("../templates/cms_admin.html")),
     ("iot.html", include_str!("../templates/iot.html")),
     ("doorward.yaml", include_str!("../templates/doorward.yaml")),
 ];

@@ -66,21 +66,13 @@ pub async fn run(options: &Options) -> Result<(), Problem> {
     free(options.admin_port, "--admin-port")?;
     let tenant = tenant(options, &files.client_secret_text).await?;
     for persona in ["ada", "vera"] {
-        data.write(
-            &format!("tokens/{persona}"),
-            &tenant.access_token_for(persona, AUDIENCE, guide::SCOPE),
-        )?;
+        data.write(&format!("tokens/{persona}"), &tenant.access_token_for(persona, AUDIENCE, guide::SCOPE))?;
     }
 
     // Listening for signals comes first: a Ctrl-C while the child starts must stop the child as well.
     let stop = stop_signal()?;
     tokio::pin!(stop);
-    let mut edge = Edge::spawn(
-        &doorward,
-        &config_file,
-        &data.path("doorward.log"),
-        options.logs,
-    )?;
+    let mut edge = Edge::spawn(&doorward, &config_file, &data.path("doorward.log"), options.logs)?;
     let outcome = tokio::select! {
         () = &mut stop => Ok(()),
         outcome = watch(&mut edge, options, &data) => outcome,
@@ -99,8 +91,7 @@ pub async fn run(options: &Options) -> Result<(), Problem> {
 
 /// Says when everything is up, then returns only when the child is gone.
 async fn watch(edge: &mut Edge, options: &Options, data: &DataDir) -> Result<(), Problem> {
-    edge.ready(SocketAddr::from((Ipv4Addr::LOCALHOST, options.admin_port)))
-        .await?;
+    edge.ready(SocketAddr::from((Ipv4Addr::LOCALHOST, options.admin_port))).await?;
     println!("{}", guide::text(options, data));
     Err(edge.end().await)
 }
@@ -116,10 +107,7 @@ async fn tenant(options: &Options, client_secret: &str) -> Result<Tenant, Proble
     free(options.tenant_port, "--tenant-port")?;
     let urls = |path: &str| {
         let hosts = ["cms", "iot"].map(|app| format!("{}{path}", origin(app, options.port)));
-        UrlRules {
-            exact: hosts.into(),
-            ..UrlRules::none()
-        }
+        UrlRules { exact: hosts.into(), ..UrlRules::none() }
     };
     let mut client = Client::confidential(CLIENT_ID, client_secret);
     client.name = "Acme".into();
@@ -128,16 +116,11 @@ async fn tenant(options: &Options, client_secret: &str) -> Result<Tenant, Proble
     let settings = TenantSettings {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, options.tenant_port)),
         clients: vec![client],
-        apis: vec![Api::new(
-            AUDIENCE,
-            &["read:items", "write:items", "device:read", "device:admin"],
-        )],
+        apis: vec![Api::new(AUDIENCE, &["read:items", "write:items", "device:read", "device:admin"])],
         users: User::personas(),
         ..TenantSettings::default()
     };
-    Tenant::start(settings)
-        .await
-        .map_err(|problem| Problem(format!("failed to start the stand-in tenant: {problem}")))
+    Tenant::start(settings).await.map_err(|problem| Problem(format!("failed to start the stand-in tenant: {problem}")))
 }
 
 /// `https://cms.localhost:8443`, without the port where browsers leave it out.
@@ -152,20 +135,16 @@ fn origin(app: &str, port: u16) -> String {
 fn free(port: u16, flag: &str) -> Result<(), Problem> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
-        Err(problem) if problem.kind() == std::io::ErrorKind::AddrInUse => Err(Problem(format!(
-            "port {port} is in use; choose another with {flag}"
-        ))),
-        Err(problem) => Err(Problem(format!(
-            "failed to listen on port {port}: {problem}; choose another with {flag}"
-        ))),
+        Err(problem) if problem.kind() == std::io::ErrorKind::AddrInUse => {
+            Err(Problem(format!("port {port} is in use; choose another with {flag}")))
+        }
+        Err(problem) => Err(Problem(format!("failed to listen on port {port}: {problem}; choose another with {flag}"))),
     }
 }
 
 /// Resolves on Ctrl-C, SIGTERM, or when the terminal goes away.
 fn stop_signal() -> Result<impl Future<Output = ()>, Problem> {
-    let listen = |kind| {
-        signal(kind).map_err(|problem| Problem(format!("failed to listen for signals: {problem}")))
-    };
+    let listen = |kind| signal(kind).map_err(|problem| Problem(format!("failed to listen for signals: {problem}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;

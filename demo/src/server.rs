@@ -34,18 +34,12 @@ impl Bound {
         if !listen.ip().is_loopback() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!(
-                    "`{listen}` is not a loopback address; this is a stand-in and must not be reachable"
-                ),
+                format!("`{listen}` is not a loopback address; this is a stand-in and must not be reachable"),
             ));
         }
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        Ok(Bound {
-            listener,
-            address,
-            stop: watch::Sender::new(false),
-        })
+        Ok(Bound { listener, address, stop: watch::Sender::new(false) })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -63,11 +57,7 @@ impl Bound {
             // The accept loop of axum retries by itself; it ends only when told to.
             let _ = serving.await;
         });
-        Server {
-            address: self.address,
-            stop: self.stop,
-            task,
-        }
+        Server { address: self.address, stop: self.stop, task }
     }
 }
 

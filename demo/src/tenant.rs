@@ -42,8 +42,8 @@ mod userinfo;
 pub use keys::SignWith;
 pub use record::ReceivedParams;
 pub use settings::{
-    AUDIENCE, Api, CLIENT_ID, CLIENT_SECRET, Client, ClientAuth, Lifetimes, Organization, PASSWORD,
-    ROLES_CLAIM, TenantSettings, TokenDialect, UrlRules, User,
+    AUDIENCE, Api, CLIENT_ID, CLIENT_SECRET, Client, ClientAuth, Lifetimes, Organization, PASSWORD, ROLES_CLAIM, TenantSettings,
+    TokenDialect, UrlRules, User,
 };
 
 use issue::Grant;
@@ -63,13 +63,8 @@ impl Tenant {
     pub async fn start(settings: TenantSettings) -> io::Result<Tenant> {
         let bound = Bound::to(settings.listen).await?;
         // Making RSA keys takes long enough to hold up everything else on this thread.
-        let keys = tokio::task::spawn_blocking(KeyRing::new)
-            .await
-            .map_err(io::Error::other)?;
-        let issuer = settings
-            .issuer
-            .clone()
-            .unwrap_or_else(|| format!("http://{}/", bound.address()));
+        let keys = tokio::task::spawn_blocking(KeyRing::new).await.map_err(io::Error::other)?;
+        let issuer = settings.issuer.clone().unwrap_or_else(|| format!("http://{}/", bound.address()));
         let shared = Arc::new(Shared {
             issuer,
             switches: Mutex::new(Switches::of(&settings)),
@@ -129,23 +124,13 @@ impl Tenant {
     /// When the persona or the API does not exist.
     pub fn access_token_for(&self, persona: &str, audience: &str, scope: &str) -> String {
         let header = self.shared.access_token_header();
-        self.sign_with(
-            SignWith::Current,
-            header,
-            self.access_claims_for(persona, audience, scope),
-        )
+        self.sign_with(SignWith::Current, header, self.access_claims_for(persona, audience, scope))
     }
 
     /// The claims of [`Tenant::access_token_for`], to be changed and signed.
     pub fn access_claims_for(&self, persona: &str, audience: &str, scope: &str) -> Value {
         let user = self.known_user(persona);
-        let grant = Grant::direct(
-            &self.shared,
-            &user,
-            self.first_client(),
-            Some(audience),
-            scope,
-        );
+        let grant = Grant::direct(&self.shared, &user, self.first_client(), Some(audience), scope);
         self.shared.access_claims(&grant, &user, audience)
     }
 
@@ -157,10 +142,7 @@ impl Tenant {
     /// The claims of [`Tenant::id_token_for`], to be changed and signed.
     pub fn id_claims_for(&self, persona: &str, client_id: &str, scope: &str) -> Value {
         let user = self.known_user(persona);
-        self.shared.id_claims(
-            &Grant::direct(&self.shared, &user, client_id, None, scope),
-            &user,
-        )
+        self.shared.id_claims(&Grant::direct(&self.shared, &user, client_id, None, scope), &user)
     }
 
     /// A `client_credentials` token of an application for an API, with this scope.
@@ -170,12 +152,7 @@ impl Tenant {
     }
 
     /// A logout token (OIDC Back-Channel Logout §2.4). Auth0's carries `typ: JWT`.
-    pub fn logout_token_for(
-        &self,
-        client_id: &str,
-        sub: Option<&str>,
-        sid: Option<&str>,
-    ) -> String {
+    pub fn logout_token_for(&self, client_id: &str, sub: Option<&str>, sid: Option<&str>) -> String {
         self.sign(self.shared.logout_claims(client_id, sub, sid))
     }
 
@@ -271,9 +248,7 @@ impl Tenant {
 
     /// An endpoint answers this much later.
     pub fn set_delay(&self, endpoint: &str, delay: Duration) {
-        self.switches()
-            .delays
-            .insert(Endpoint::named(endpoint), delay);
+        self.switches().delays.insert(Endpoint::named(endpoint), delay);
     }
 
     /// Ends every sign-on session at the tenant: the next authorization shows the sign-in page again.
@@ -286,17 +261,11 @@ impl Tenant {
     }
 
     fn known_user(&self, persona: &str) -> User {
-        self.shared
-            .user(persona)
-            .unwrap_or_else(|| panic!("no user `{persona}`"))
+        self.shared.user(persona).unwrap_or_else(|| panic!("no user `{persona}`"))
     }
 
     fn first_client(&self) -> &str {
-        self.shared
-            .settings
-            .clients
-            .first()
-            .map_or(CLIENT_ID, |client| client.id.as_str())
+        self.shared.settings.clients.first().map_or(CLIENT_ID, |client| client.id.as_str())
     }
 }
 
@@ -363,17 +332,12 @@ impl Shared {
     }
 
     fn api(&self, identifier: &str) -> Option<&Api> {
-        self.settings
-            .apis
-            .iter()
-            .find(|api| api.identifier == identifier)
+        self.settings.apis.iter().find(|api| api.identifier == identifier)
     }
 
     /// Seconds since 1970 by the tenant's own, possibly wrong, clock.
     fn now(&self) -> i64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX) + self.switches().clock_offset
     }
 
@@ -386,10 +350,7 @@ impl Shared {
 fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(discovery::home))
-        .route(
-            "/.well-known/openid-configuration",
-            get(discovery::document),
-        )
+        .route("/.well-known/openid-configuration", get(discovery::document))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/authorize", get(authorize::show).post(authorize::submit))
         .route("/u/login", get(login_page::show).post(login_page::submit))
@@ -398,10 +359,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/userinfo", get(userinfo::show).post(userinfo::show))
         .route("/v2/logout", get(logout::v2))
         .route("/oidc/logout", get(logout::oidc).post(logout::oidc_form))
-        .layer(middleware::from_fn_with_state(
-            shared.clone(),
-            record::watch,
-        ))
+        .layer(middleware::from_fn_with_state(shared.clone(), record::watch))
         .layer(DefaultBodyLimit::max(64 * 1024))
         .with_state(shared)
 }

@@ -96,8 +96,16 @@ mod tests {
     #[test]
     fn cookie_02_names_that_only_look_like_ours_are_not() {
         for field in [
-            "\u{2000}__Host-doorward=v", "__Host-doorward =v", "__host-doorward=v", "\"__Host-doorward\"=v", "=__Host-doorward=v", "__Host%2Ddoorward=v",
-            "__Host-doorward", "x=\"a; __Host-doorwardx=v\"", "__Host-doorward\u{b}=v", "$Path=/,__Host-doorward=v",
+            "\u{2000}__Host-doorward=v",
+            "__Host-doorward =v",
+            "__host-doorward=v",
+            "\"__Host-doorward\"=v",
+            "=__Host-doorward=v",
+            "__Host%2Ddoorward=v",
+            "__Host-doorward",
+            "x=\"a; __Host-doorwardx=v\"",
+            "__Host-doorward\u{b}=v",
+            "$Path=/,__Host-doorward=v",
         ] {
             assert_eq!(find_in(field), Found::Absent, "{field:?}");
         }
@@ -124,7 +132,8 @@ mod tests {
 
     #[test]
     fn cookie_07_the_name_in_a_set_cookie() {
-        for (value, name) in [("__Host-doorward=; Path=/", NAME), (" __Host-doorward =x", NAME), ("flag", "flag"), ("a;b=c", "a"), ("", "")] {
+        for (value, name) in [("__Host-doorward=; Path=/", NAME), (" __Host-doorward =x", NAME), ("flag", "flag"), ("a;b=c", "a"), ("", "")]
+        {
             assert_eq!(set_cookie_name(value.as_bytes()), name.as_bytes(), "{value}");
         }
     }

@@ -84,7 +84,16 @@ mod tests {
 
     #[test]
     fn cors_01_only_listed_origins_byte_for_byte() {
-        for bad in ["null", "https://app.example.com.evil.test", "http://app.example.com", "https://APP.example.com", "https://app.example.com:443", "https://app.example.com/", "*", ""] {
+        for bad in [
+            "null",
+            "https://app.example.com.evil.test",
+            "http://app.example.com",
+            "https://APP.example.com",
+            "https://app.example.com:443",
+            "https://app.example.com/",
+            "*",
+            "",
+        ] {
             let fields = cors().answer_fields(Some(bad.as_bytes()));
             assert_eq!(fields, [("vary", "Origin".to_string())], "{bad}");
         }

@@ -123,8 +123,19 @@ mod tests {
     fn jwt_60_exactly_one_well_formed_bearer() {
         let long = format!("Bearer {}", "a".repeat(TOKEN_LIMIT + 1));
         for bad in [
-            &["Bearer a", "Bearer a"][..], &["Bearer a, Bearer b"], &["Bearer  x"], &["Bearer"], &["Bearer "], &["BEARER\tx"], &["bearer x y"],
-            &["Bearer a\"b"], &["Bearer ="], &["Bearer \u{e9}"], &[""], &[&long], &["Basic eDp5", "Bearer a"],
+            &["Bearer a", "Bearer a"][..],
+            &["Bearer a, Bearer b"],
+            &["Bearer  x"],
+            &["Bearer"],
+            &["Bearer "],
+            &["BEARER\tx"],
+            &["bearer x y"],
+            &["Bearer a\"b"],
+            &["Bearer ="],
+            &["Bearer \u{e9}"],
+            &[""],
+            &[&long],
+            &["Basic eDp5", "Bearer a"],
         ] {
             assert_eq!(read(bad), Authorization::Malformed, "{bad:?}");
         }

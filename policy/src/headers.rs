@@ -21,9 +21,30 @@ pub const BUDGET: usize = 8 * 1024;
 
 /// Names that no client may set, whatever the configuration says: forwarding, identity, and method or path overrides.
 const OWNED: &[&str] = &[
-    "forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "fastly-client-ip", "x-host",
-    "x-scheme", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override", "x-request-id", "x-envoy-original-path",
-    "x-accel-redirect", "x-sendfile", "x-url-scheme", "x-proxyuser-ip", "x-appengine-user-ip", "front-end-https", "proxy", "x-user", "x-roles",
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-cluster-client-ip",
+    "fastly-client-ip",
+    "x-host",
+    "x-scheme",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-request-id",
+    "x-envoy-original-path",
+    "x-accel-redirect",
+    "x-sendfile",
+    "x-url-scheme",
+    "x-proxyuser-ip",
+    "x-appengine-user-ip",
+    "front-end-https",
+    "proxy",
+    "x-user",
+    "x-roles",
 ];
 
 /// Beginnings of such names.
@@ -134,9 +155,30 @@ mod tests {
         let mapped = HeaderName::from_static("x-tenant");
         let owned = OwnedNames::new([&mapped]);
         for name in [
-            "x-auth-user", "X-AUTH-USER", "X_Auth_User", "X-Auth_User", "X.Auth.User", "X-Auth~User", "X!Auth#User", "X*Auth+User", "HTTP_X_AUTH_USER",
-            "x-tenant", "X_Tenant", "X.TENANT", "x-forwarded-for", "X_Forwarded_Proto", "X-Forwarded-Prefix", "Forwarded", "X-Real-IP", "X-Original-URL",
-            "X-Rewrite-URL", "Remote-User", "REMOTE_USER", "X-HTTP-Method-Override", "x-doorward-anything", "X-Request-Id",
+            "x-auth-user",
+            "X-AUTH-USER",
+            "X_Auth_User",
+            "X-Auth_User",
+            "X.Auth.User",
+            "X-Auth~User",
+            "X!Auth#User",
+            "X*Auth+User",
+            "HTTP_X_AUTH_USER",
+            "x-tenant",
+            "X_Tenant",
+            "X.TENANT",
+            "x-forwarded-for",
+            "X_Forwarded_Proto",
+            "X-Forwarded-Prefix",
+            "Forwarded",
+            "X-Real-IP",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "Remote-User",
+            "REMOTE_USER",
+            "X-HTTP-Method-Override",
+            "x-doorward-anything",
+            "X-Request-Id",
         ] {
             let parsed = HeaderName::from_bytes(name.as_bytes()).unwrap();
             assert!(!owned.passes(&parsed, &[]), "{name}");

@@ -2,8 +2,8 @@
 
 mod mapping;
 
-pub use mapping::{Condition, ConditionFault, IdentityMapping, Operator, Pattern, RoleRule};
 pub(crate) use mapping::contains_any;
+pub use mapping::{Condition, ConditionFault, IdentityMapping, Operator, Pattern, RoleRule};
 
 use serde_json::{Map, Value};
 

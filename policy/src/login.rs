@@ -9,7 +9,7 @@ mod callback;
 mod return_to;
 
 pub use attempt::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, AttemptEntropy, AttemptFault, State};
-pub use authorization::{RESERVED_PARAMETERS, AuthorizationRequest};
+pub use authorization::{AuthorizationRequest, RESERVED_PARAMETERS};
 pub use callback::{Callback, CallbackFault, parse_parameters};
 pub use return_to::{Places, ReturnTo, ReturnToFault};
 

@@ -111,7 +111,8 @@ impl<'t> UnverifiedToken<'t> {
         }
         // RFC 7515 §7.1: the compact serialisation, with exactly two dots; five segments would be a JWE.
         let mut segments = text.split('.');
-        let (Some(header), Some(payload), Some(signature), None) = (segments.next(), segments.next(), segments.next(), segments.next()) else {
+        let (Some(header), Some(payload), Some(signature), None) = (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
             return Err(TokenFault::Malformed);
         };
         let header = Header::parse(header, algorithms, token_type)?;

@@ -67,7 +67,8 @@ pub struct RefusedLine<'l> {
 impl AccessLog {
     /// A log that writes to `out`.
     pub fn new(out: impl Write + Send + 'static) -> Self {
-        let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(16 * 1024).thread_name("access-log").finish(out);
+        let (writer, guard) =
+            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(16 * 1024).thread_name("access-log").finish(out);
         Self { writer, guard: Mutex::new(Some(guard)) }
     }
 

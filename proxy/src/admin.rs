@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
-use pingora::apps::http_app::{HttpServer, ServeHttp};
 use pingora::apps::ServerApp;
+use pingora::apps::http_app::{HttpServer, ServeHttp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use serde_json::json;
@@ -70,10 +70,15 @@ impl Admin {
             "/livez" => (StatusCode::OK, TEXT, b"alive\n".to_vec()),
             "/readyz" => {
                 let draining = self.draining.load(Ordering::Acquire);
-                let providers: serde_json::Map<_, _> = self.runtime.providers.iter().map(|provider| {
-                    let known = if provider.keys.current().is_some() { "keys known" } else { "not asked yet or unreachable" };
-                    (provider.settings().name.clone(), json!(known))
-                }).collect();
+                let providers: serde_json::Map<_, _> = self
+                    .runtime
+                    .providers
+                    .iter()
+                    .map(|provider| {
+                        let known = if provider.keys.current().is_some() { "keys known" } else { "not asked yet or unreachable" };
+                        (provider.settings().name.clone(), json!(known))
+                    })
+                    .collect();
                 let body = json!({ "status": if draining { "draining" } else { "ready" }, "providers": providers });
                 (if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, JSON, body.to_string().into_bytes())
             }

@@ -40,7 +40,14 @@ struct Fact {
 }
 
 impl BearerVerifier {
-    pub fn new(name: &str, profile: AccessTokenProfile, algorithms: Vec<Algorithm>, token_type: TokenType, keys: Arc<KeyStore>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        name: &str,
+        profile: AccessTokenProfile,
+        algorithms: Vec<Algorithm>,
+        token_type: TokenType,
+        keys: Arc<KeyStore>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self { name: name.into(), profile, algorithms, token_type, keys, remembered: Cache::new(REMEMBERED), metrics }
     }
 
@@ -48,7 +55,12 @@ impl BearerVerifier {
     ///
     /// # Errors
     /// [`CredentialFault`]: the token is not good, or cannot be judged now.
-    pub async fn identify(&self, raw: RawToken<'_>, mapping: &IdentityMapping, now: Timestamp) -> Result<(Arc<Identity>, Timestamp), CredentialFault> {
+    pub async fn identify(
+        &self,
+        raw: RawToken<'_>,
+        mapping: &IdentityMapping,
+        now: Timestamp,
+    ) -> Result<(Arc<Identity>, Timestamp), CredentialFault> {
         let Some(current) = self.keys.ready(Budget::Bearer).await else {
             // Not a verdict: but what could never be one of ours needs no keys to be refused.
             self.parse(raw).map_err(|fault| self.refuse(fault))?;
@@ -80,7 +92,13 @@ impl BearerVerifier {
         Ok(verified.claims().clone())
     }
 
-    async fn verified(&self, raw: RawToken<'_>, current: &Current, budget: Budget, now: Timestamp) -> Result<(VerifiedToken, u64), TokenFault> {
+    async fn verified(
+        &self,
+        raw: RawToken<'_>,
+        current: &Current,
+        budget: Budget,
+        now: Timestamp,
+    ) -> Result<(VerifiedToken, u64), TokenFault> {
         let token = self.parse(raw)?;
         match self.verify(&token, current, now) {
             // RFC 7517 §5: a key we do not know may have been published since.

@@ -98,7 +98,9 @@ fn serve(path: &Path) -> ExitCode {
         say(&warnings.render(color()));
     }
     if settings.session.example_key {
-        say("error: session.keys holds the key of the published examples, so anybody could forge a session\n  help: make one of your own with `doorward keygen`");
+        say(
+            "error: session.keys holds the key of the published examples, so anybody could forge a session\n  help: make one of your own with `doorward keygen`",
+        );
         return ExitCode::from(CONFIGURATION);
     }
     match Doorward::start(settings, Tempo::default(), AccessLog::new(std::io::stdout())) {
@@ -130,7 +132,11 @@ fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup())) else { return };
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+        else {
+            return;
+        };
         loop {
             tokio::select! {
                 _ = terminate.recv() => return,
@@ -166,7 +172,12 @@ fn check(path: &Path, format: Format) -> ExitCode {
     if matches!(format, Format::Text) {
         let policy = &loaded.settings.policy;
         let rules: usize = policy.routes().iter().map(|route| route.rules.len()).sum();
-        tell(&format!("{}: fine ({} routes, {rules} rules, {} providers)", path.display(), policy.routes().len(), loaded.settings.providers.len()));
+        tell(&format!(
+            "{}: fine ({} routes, {rules} rules, {} providers)",
+            path.display(),
+            policy.routes().len(),
+            loaded.settings.providers.len()
+        ));
         if loaded.settings.session.example_key {
             say("note: it uses the session key of the published examples, with which `doorward serve` refuses to start");
         }
@@ -196,7 +207,8 @@ fn keygen() -> ExitCode {
 /// some of them print raw requests.
 fn log_to_stderr() {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("DOORWARD_LOG").unwrap_or_else(|_| EnvFilter::new("doorward=info,doorward_proxy=info,doorward_config=info"));
+    let filter = EnvFilter::try_from_env("DOORWARD_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("doorward=info,doorward_proxy=info,doorward_config=info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).finish();
     // Set by nobody before us; if it were, its lines would be as good.
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -86,7 +86,9 @@ impl ProxyHttp for Edge {
     async fn upstream_peer(&self, _session: &mut Session, state: &mut RequestState) -> pingora::Result<Box<HttpPeer>> {
         // INVARIANT: no permit, no peer.
         let Some(permit) = &state.permit else { return Error::e_explain(ErrorType::HTTPStatus(403), "no permit") };
-        let Some(mut peer) = state.runtime.upstreams[permit.route()].next(&state.tried) else { return Error::e_explain(ErrorType::HTTPStatus(503), "no server is well") };
+        let Some(mut peer) = state.runtime.upstreams[permit.route()].next(&state.tried) else {
+            return Error::e_explain(ErrorType::HTTPStatus(503), "no server is well");
+        };
         // A quiet stream is not a slow answer.
         if state.quiet {
             peer.options.read_timeout = None;
@@ -95,8 +97,15 @@ impl ProxyHttp for Edge {
         Ok(Box::new(peer))
     }
 
-    async fn upstream_request_filter(&self, _session: &mut Session, upstream: &mut RequestHeader, state: &mut RequestState) -> pingora::Result<()> {
-        let (Some(permit), Some(target)) = (&state.permit, &state.target) else { return Error::e_explain(ErrorType::HTTPStatus(403), "no permit") };
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        upstream: &mut RequestHeader,
+        state: &mut RequestState,
+    ) -> pingora::Result<()> {
+        let (Some(permit), Some(target)) = (&state.permit, &state.target) else {
+            return Error::e_explain(ErrorType::HTTPStatus(403), "no permit");
+        };
         let runtime = &state.runtime;
         let authority = runtime.public_authority(target.host().name());
         let forward = Forward {
@@ -116,7 +125,13 @@ impl ProxyHttp for Edge {
         Ok(())
     }
 
-    async fn request_body_filter(&self, _session: &mut Session, body: &mut Option<Bytes>, end: bool, state: &mut RequestState) -> pingora::Result<()> {
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        state: &mut RequestState,
+    ) -> pingora::Result<()> {
         state.body_seen += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         // A WebSocket's bytes are no body.
         if state.websocket.is_none() && state.body_limit.is_some_and(|limit| state.body_seen > limit) {
@@ -154,12 +169,23 @@ impl ProxyHttp for Edge {
         forward::response(answer, state)
     }
 
-    async fn response_trailer_filter(&self, _session: &mut Session, trailers: &mut HeaderMap, state: &mut RequestState) -> pingora::Result<Option<Bytes>> {
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut HeaderMap,
+        state: &mut RequestState,
+    ) -> pingora::Result<Option<Bytes>> {
         forward::trailers(trailers, &state.runtime);
         Ok(None)
     }
 
-    fn response_body_filter(&self, _session: &mut Session, _body: &mut Option<Bytes>, _end: bool, state: &mut RequestState) -> pingora::Result<Option<Duration>> {
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        state: &mut RequestState,
+    ) -> pingora::Result<Option<Duration>> {
         if is_over(state) {
             return Error::e_explain(ErrorType::ConnectionClosed, "session over");
         }
@@ -334,14 +360,16 @@ fn prepare(session: &mut Session, state: &mut RequestState) -> Option<Reply> {
     let route = state.permit.as_ref().map(Permit::route)?;
     let request = session.req_header();
     state.body_limit = state.runtime.settings.routes[route].body_limit;
-    let announced = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
+    let announced =
+        request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
     if state.body_limit.zip(announced).is_some_and(|(limit, announced)| announced > limit) {
         state.permit = None;
         deny(state, DenyReason::BodyTooLarge);
         return Some(respond::deny(&state.runtime.pages, plain_asker(state), DenyReason::BodyTooLarge));
     }
     // Only what has sent all it will send may wait in silence: a body that never comes must not hold a server.
-    let events = request.method == http::Method::GET && request.headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    let events = request.method == http::Method::GET
+        && request.headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     let complete = announced.is_none_or(|length| length == 0) && !request.headers.contains_key(header::TRANSFER_ENCODING);
     state.quiet = (events && complete && session.is_body_empty()) || state.manner == Manner::WebSocket;
     if state.runtime.settings.policy.routes()[route].cors.is_some() {
@@ -422,11 +450,17 @@ async fn write(session: &mut Session, state: &RequestState, reply: Reply) -> pin
 fn failure_status(error: &Error) -> u16 {
     match (error.etype(), error.esource()) {
         (ErrorType::HTTPStatus(status), _) => *status,
-        (ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout, ErrorSource::Upstream) => 504,
+        (
+            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout,
+            ErrorSource::Upstream,
+        ) => 504,
         (_, ErrorSource::Upstream) => 502,
         // The listener says so of a body that is none; everything else that cannot be read is gone.
         (ErrorType::ReadError, ErrorSource::Downstream) if is_malformed(error) => 400,
-        (ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::ReadTimedout | ErrorType::WriteTimedout, ErrorSource::Downstream) => 0,
+        (
+            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::ReadTimedout | ErrorType::WriteTimedout,
+            ErrorSource::Downstream,
+        ) => 0,
         (_, ErrorSource::Downstream) => 400,
         (_, ErrorSource::Internal | ErrorSource::Unset) => 500,
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use doorward_config::settings::{Rewrite, RouteSettings, UpstreamHost};
 use doorward_policy::access::{Permit, Route};
-use doorward_policy::cors::{Cors, PreflightBy};
 use doorward_policy::cookies::{set_cookie_name, without_ours};
+use doorward_policy::cors::{Cors, PreflightBy};
 use doorward_policy::credential::{Authorization, RawToken};
 use doorward_policy::headers::{OwnedNames, forged};
 use doorward_policy::request::Target;
@@ -75,7 +75,8 @@ pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::
     }
     // The path that was decided about is the path that is sent.
     let path = path_and_query(forward.target, &forward.settings.upstream.rewrite);
-    let uri = http::Uri::try_from(path.as_ref()).map_err(|error| pingora::Error::because(pingora::ErrorType::InternalError, "rewritten path", error))?;
+    let uri = http::Uri::try_from(path.as_ref())
+        .map_err(|error| pingora::Error::because(pingora::ErrorType::InternalError, "rewritten path", error))?;
     upstream.set_uri(uri);
     let host = match &forward.settings.upstream.host {
         UpstreamHost::Keep => forward.authority,
@@ -189,7 +190,9 @@ pub fn trailers(fields: &mut HeaderMap, runtime: &Runtime) {
 fn end_hops(answer: &mut ResponseHeader) {
     let nominated = answer.headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
     let nominated = nominated.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok());
-    let mut gone: Vec<HeaderName> = nominated.filter(|name| *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING && *name != header::CONNECTION).collect();
+    let mut gone: Vec<HeaderName> = nominated
+        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING && *name != header::CONNECTION)
+        .collect();
     gone.extend([KEEP_ALIVE, PROXY_CONNECTION, header::PROXY_AUTHENTICATE, header::UPGRADE]);
     for name in &gone {
         answer.remove_header(name);
@@ -201,7 +204,9 @@ fn keep_out_of_shared_caches(answer: &mut ResponseHeader, state: &mut RequestSta
     let says = |answer: &ResponseHeader, names: &[&str]| {
         let values = answer.headers.get_all(header::CACHE_CONTROL);
         values.iter().filter_map(|value| value.to_str().ok()).any(|value| {
-            value.split(',').any(|part| names.iter().any(|name| part.split('=').next().is_some_and(|directive| directive.trim().eq_ignore_ascii_case(name))))
+            value.split(',').any(|part| {
+                names.iter().any(|name| part.split('=').next().is_some_and(|directive| directive.trim().eq_ignore_ascii_case(name)))
+            })
         })
     };
     let public = says(answer, &["public", "s-maxage"]);

@@ -14,13 +14,13 @@ use doorward_policy::session::{COOKIE, Session, SessionFault};
 use doorward_policy::time::Timestamp;
 use http::{HeaderMap, header};
 
+use crate::entropy;
 use crate::login;
 use crate::manner::Manner;
 use crate::metrics::{Known, NO_ROUTE};
 use crate::reply::{Reply, cookie};
 use crate::respond::{self, Asker};
 use crate::runtime::Runtime;
-use crate::entropy;
 
 /// What is asked, read from a request once.
 #[derive(Debug)]
@@ -116,7 +116,9 @@ impl Runtime {
             // A preflight carries no credentials (Fetch §3.2.2): it is answered without any, or passed without any.
             let outcome = match cors.preflight {
                 PreflightBy::App => self.preflight_for_app(ask, field("access-control-request-method")),
-                PreflightBy::Doorward => Outcome::Answer { decision: "answer", reason: "preflight", reply: respond::preflight(cors.preflight_fields(origin)) },
+                PreflightBy::Doorward => {
+                    Outcome::Answer { decision: "answer", reason: "preflight", reply: respond::preflight(cors.preflight_fields(origin)) }
+                }
             };
             return Err(answer(Some(index), outcome));
         }
@@ -131,7 +133,8 @@ impl Runtime {
 
     /// A preflight that the app answers goes where the request it asks leave for could go, and takes no content along.
     fn preflight_for_app(&self, ask: &Ask<'_>, method: Option<&[u8]>) -> Outcome {
-        let empty = !ask.headers.contains_key(header::TRANSFER_ENCODING) && ask.headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
+        let empty = !ask.headers.contains_key(header::TRANSFER_ENCODING)
+            && ask.headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
         let Ok(target) = ask.target.with_method(method.unwrap_or_default()) else { return self.refuse(ask, None, DenyReason::BadRequest) };
         let decision = match self.settings.policy.rule_for(&target) {
             Ok(found) if empty => found.decide_preflight(&RequestContext { target: &target, client: ask.client }),

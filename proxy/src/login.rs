@@ -30,7 +30,10 @@ pub async fn serve(runtime: &Runtime, ask: &Ask<'_>, rest: &str) -> Served {
         "logout" => only(runtime, ask, &[Method::GET, Method::POST], || logout::serve(runtime, ask)).await,
         "session" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::json(runtime, ask)).await,
         "whoami" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::page(runtime, ask)).await,
-        _ => match rest.strip_prefix("callback/").and_then(|name| runtime.providers.iter().position(|provider| provider.settings().name == name)) {
+        _ => match rest
+            .strip_prefix("callback/")
+            .and_then(|name| runtime.providers.iter().position(|provider| provider.settings().name == name))
+        {
             Some(provider) => serve_callback(runtime, ask, provider).await,
             None => Served { reason: "no_endpoint", reply: respond::show(&runtime.pages, runtime.asker(ask, None), NO_ENDPOINT, &[]) },
         },
@@ -43,7 +46,8 @@ pub async fn serve_callback(runtime: &Runtime, ask: &Ask<'_>, provider: usize) -
 }
 
 const NO_ENDPOINT: Face = Face { status: 404, code: "not_found", title: "There is nothing here", text: "Doorward has no such page." };
-const WRONG_METHOD: Face = Face { status: 405, code: "method_not_allowed", title: "That is not how to ask", text: "This address does not take that method." };
+const WRONG_METHOD: Face =
+    Face { status: 405, code: "method_not_allowed", title: "That is not how to ask", text: "This address does not take that method." };
 
 async fn only<F: Future<Output = Served>>(runtime: &Runtime, ask: &Ask<'_>, methods: &[Method], work: impl FnOnce() -> F) -> Served {
     if methods.contains(ask.target.method()) {

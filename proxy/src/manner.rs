@@ -49,9 +49,10 @@ impl Manner {
 /// `text/html` by name: `*/*` alone is what scripts and curl send.
 fn accepts_html(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT);
-    values.iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|part| part.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")))
-    })
+    values
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|part| part.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))))
 }
 
 #[cfg(test)]

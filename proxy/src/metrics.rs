@@ -3,7 +3,9 @@
 //! Counters of the hot path are resolved once, when the edge starts; a request only adds to them.
 
 use doorward_config::settings::Settings;
-use prometheus::{Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// Buckets for what authentication adds to a request: 5 µs to 10 ms.
 const OVERHEAD_BUCKETS: &[f64] = &[5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2];
@@ -95,14 +97,21 @@ impl Metrics {
     pub fn new(settings: &Settings) -> Result<Self, prometheus::Error> {
         let families = Families { registry: Registry::new() };
         let requests = families.counters("requests_total", "Requests answered, by route and class of status.", &["route", "code"])?;
-        let durations = families.histograms("request_duration_seconds", "From the request header to the end of the answer.", &["route"], DURATION_BUCKETS)?;
-        let decisions = families.counters("decisions_total", "Decisions, by route, outcome and reason.", &["route", "decision", "reason"])?;
+        let durations = families.histograms(
+            "request_duration_seconds",
+            "From the request header to the end of the answer.",
+            &["route"],
+            DURATION_BUCKETS,
+        )?;
+        let decisions =
+            families.counters("decisions_total", "Decisions, by route, outcome and reason.", &["route", "decision", "reason"])?;
         let overhead = families.histograms("auth_overhead_seconds", "What deciding added to a request.", &["path"], OVERHEAD_BUCKETS)?;
         let cache = families.counters("jwt_cache_total", "Lookups of bearer tokens among those verified before.", &["result"])?;
         let route_metrics = |name: &str| RouteMetrics {
             by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| requests.with_label_values(&[name, class])),
             duration: durations.with_label_values(&[name]),
-            allowed: [Known::Public, Known::Session, Known::Bearer].map(|known| decisions.with_label_values(&[name, "allow", known.label()])),
+            allowed: [Known::Public, Known::Session, Known::Bearer]
+                .map(|known| decisions.with_label_values(&[name, "allow", known.label()])),
         };
         let metrics = Self {
             routes: settings.policy.routes().iter().map(|route| route_metrics(&route.name)).collect(),
@@ -110,15 +119,32 @@ impl Metrics {
             overhead_session: overhead.with_label_values(&["session"]),
             overhead_bearer: overhead.with_label_values(&["bearer"]),
             overhead_public: overhead.with_label_values(&["public"]),
-            refused: families.counters("refused_total", "Connections and requests refused before there was a request to decide about.", &["reason"])?,
+            refused: families.counters(
+                "refused_total",
+                "Connections and requests refused before there was a request to decide about.",
+                &["reason"],
+            )?,
             connections: families.gauge("connections", "Client connections open.")?,
             websockets: families.gauge("websockets_active", "WebSocket connections open.")?,
             handshakes: families.counters("tls_handshakes_total", "TLS handshakes, by outcome.", &["outcome"])?,
             logins_started: families.counters("logins_started_total", "Browsers sent to a provider.", &["provider"])?,
-            logins: families.counters("logins_total", "Sign-ins that came back, by outcome and reason.", &["provider", "outcome", "reason"])?,
-            login_duration: families.histograms("login_duration_seconds", "From the redirect to the callback.", &["provider"], SIGN_IN_BUCKETS)?,
+            logins: families.counters(
+                "logins_total",
+                "Sign-ins that came back, by outcome and reason.",
+                &["provider", "outcome", "reason"],
+            )?,
+            login_duration: families.histograms(
+                "login_duration_seconds",
+                "From the redirect to the callback.",
+                &["provider"],
+                SIGN_IN_BUCKETS,
+            )?,
             logouts: families.counters("logouts_total", "Sign-outs, by kind and outcome.", &["kind", "outcome"])?,
-            session_cookie_bytes: families.histogram("session_cookie_bytes", "Size of session cookies written; 3800 is the limit.", COOKIE_BUCKETS)?,
+            session_cookie_bytes: families.histogram(
+                "session_cookie_bytes",
+                "Size of session cookies written; 3800 is the limit.",
+                COOKIE_BUCKETS,
+            )?,
             token_cache_hits: cache.with_label_values(&["hit"]),
             token_cache_misses: cache.with_label_values(&["miss"]),
             token_verifications: families.counters("jwt_verify_total", "Bearer tokens verified, by outcome.", &["provider", "outcome"])?,
@@ -126,13 +152,27 @@ impl Metrics {
             keys_fetched_at: families.gauges("jwks_fetched_timestamp_seconds", "When the keys in use were fetched.", &["provider"])?,
             unknown_keys: families.counters("jwks_unknown_kid_total", "Tokens that named a key nobody published.", &["provider"])?,
             provider_up: families.gauges("idp_up", "Whether the last exchange with the provider worked.", &["provider"])?,
-            provider_requests: families.histograms("idp_request_duration_seconds", "Exchanges with a provider.", &["provider", "endpoint"], DURATION_BUCKETS)?,
-            upstream_errors: families.counters("upstream_errors_total", "Requests that an app did not answer, by kind.", &["route", "kind"])?,
+            provider_requests: families.histograms(
+                "idp_request_duration_seconds",
+                "Exchanges with a provider.",
+                &["provider", "endpoint"],
+                DURATION_BUCKETS,
+            )?,
+            upstream_errors: families.counters(
+                "upstream_errors_total",
+                "Requests that an app did not answer, by kind.",
+                &["route", "kind"],
+            )?,
             upstream_healthy: families.gauges("upstream_healthy_servers", "Servers of a route that may be sent requests.", &["route"])?,
             dropped_cookies: families.counter("upstream_cookies_dropped_total", "Cookies of an app that carried Doorward's names.")?,
-            lost_log_lines: families.gauge("access_log_lines_lost", "Access log lines dropped since the start because the writer fell behind.")?,
+            lost_log_lines: families
+                .gauge("access_log_lines_lost", "Access log lines dropped since the start because the writer fell behind.")?,
             certificates: families.gauges("tls_certificate_not_after_seconds", "When a certificate ends.", &["name"])?,
-            certificate_reloads: families.counters("tls_certificate_reloads_total", "Certificates read again, by outcome.", &["outcome"])?,
+            certificate_reloads: families.counters(
+                "tls_certificate_reloads_total",
+                "Certificates read again, by outcome.",
+                &["outcome"],
+            )?,
             decisions,
             registry: families.registry,
         };

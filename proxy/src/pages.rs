@@ -71,7 +71,9 @@ impl Pages {
         let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
         // The sign-out form ends at the provider, and browsers hold `form-action` against every redirect on the way.
         let issuers: String = insecure_issuers.iter().map(|issuer| format!(" {issuer}")).collect();
-        let policy = format!("default-src 'none'; style-src 'sha256-{hash}'; form-action 'self' https:{issuers}; frame-ancestors 'none'; base-uri 'none'");
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self' https:{issuers}; frame-ancestors 'none'; base-uri 'none'"
+        );
         let policy = HeaderValue::from_str(&policy).map_err(|error| error.to_string())?;
         Ok(Self { templates, policy })
     }
@@ -122,7 +124,8 @@ mod tests {
         let pages = Pages::new(&[]).unwrap();
         let face = Face { status: 403, code: "x", title: "T", text: "t" };
         let attack = "</p><script>alert(1)</script>\"'>{{ 7*7 }}";
-        let reply = pages.error(&ErrorPage { face, request_id: attack, login_url: Some(attack), prefix: attack, details: &[(attack, attack)] });
+        let reply =
+            pages.error(&ErrorPage { face, request_id: attack, login_url: Some(attack), prefix: attack, details: &[(attack, attack)] });
         let html = String::from_utf8(reply.body.to_vec()).unwrap();
         assert!(!html.contains("<script"), "{html}");
         assert!(html.contains("&lt;script&gt;") && html.contains("{{ 7*7 }}") && !html.contains("49"), "{html}");

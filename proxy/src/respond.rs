@@ -26,27 +26,51 @@ pub struct Face {
 pub fn face(reason: DenyReason) -> Face {
     let face = |status, code, title, text| Face { status, code, title, text };
     match reason {
-        DenyReason::BadRequest | DenyReason::AmbiguousPath => {
-            face(400, "bad_request", "That request cannot be read", "The address or the request could be understood in more than one way, so it was not passed on.")
+        DenyReason::BadRequest | DenyReason::AmbiguousPath => face(
+            400,
+            "bad_request",
+            "That request cannot be read",
+            "The address or the request could be understood in more than one way, so it was not passed on.",
+        ),
+        DenyReason::MethodNotServed => {
+            face(405, "method_not_allowed", "That method is not served here", "The request used a method that is not passed on to any app.")
         }
-        DenyReason::MethodNotServed => face(405, "method_not_allowed", "That method is not served here", "The request used a method that is not passed on to any app."),
-        DenyReason::UriTooLong => face(414, "uri_too_long", "That address is too long", "The address is longer than anything an app here would use."),
-        DenyReason::HeaderTooLarge => face(431, "header_too_large", "That request is too large", "The request carries more header fields than are accepted. Clearing this site's cookies often helps."),
+        DenyReason::UriTooLong => {
+            face(414, "uri_too_long", "That address is too long", "The address is longer than anything an app here would use.")
+        }
+        DenyReason::HeaderTooLarge => face(
+            431,
+            "header_too_large",
+            "That request is too large",
+            "The request carries more header fields than are accepted. Clearing this site's cookies often helps.",
+        ),
         DenyReason::BodyTooLarge => face(413, "body_too_large", "That is too much at once", "The request is larger than this app accepts."),
-        DenyReason::UnknownHost => face(421, "unknown_host", "Nothing answers to that name", "The name in the address is not one of those served here."),
+        DenyReason::UnknownHost => {
+            face(421, "unknown_host", "Nothing answers to that name", "The name in the address is not one of those served here.")
+        }
         DenyReason::NoRoute => face(404, "not_found", "There is nothing here", "No app answers at this address."),
         DenyReason::NoRule | DenyReason::Nobody => face(403, "forbidden", "This is closed", "Nobody may open this address."),
-        DenyReason::Network => face(403, "forbidden_network", "Not from where you are", "This address can only be opened from certain networks."),
+        DenyReason::Network => {
+            face(403, "forbidden_network", "Not from where you are", "This address can only be opened from certain networks.")
+        }
         DenyReason::Role | DenyReason::Permission | DenyReason::Scope | DenyReason::Claim | DenyReason::EmailDomain => {
             face(403, "forbidden", "You may not open this", "Your account does not have the right to open this address.")
         }
-        DenyReason::IdentityTooLarge => {
-            face(403, "identity_too_large", "Your account has too many rights to pass on", "What is known about your account does not fit into a request. An administrator has to shorten it.")
+        DenyReason::IdentityTooLarge => face(
+            403,
+            "identity_too_large",
+            "Your account has too many rights to pass on",
+            "What is known about your account does not fit into a request. An administrator has to shorten it.",
+        ),
+        DenyReason::CannotVerify => face(
+            503,
+            "cannot_verify",
+            "Sign-in is not available just now",
+            "The identity provider cannot be reached, so nobody can be recognised. Please try again in a moment.",
+        ),
+        DenyReason::CrossOrigin => {
+            face(403, "cross_origin", "Not from another site", "A connection of this kind must come from this site's own pages.")
         }
-        DenyReason::CannotVerify => {
-            face(503, "cannot_verify", "Sign-in is not available just now", "The identity provider cannot be reached, so nobody can be recognised. Please try again in a moment.")
-        }
-        DenyReason::CrossOrigin => face(403, "cross_origin", "Not from another site", "A connection of this kind must come from this site's own pages."),
     }
 }
 
@@ -83,13 +107,28 @@ pub fn unauthorized(pages: &Pages, asker: Asker<'_>, challenge: Challenge) -> Re
         title: "You are not signed in",
         text: "Signing in again brings you back here. If you were sending a form, its content was not passed on.",
     };
-    let token = Face { status: 401, code: "invalid_token", title: "That token is not accepted", text: "The access token is missing, expired or meant for something else." };
-    let malformed = Face { status: 400, code: "invalid_request", title: "That token cannot be read", text: "The Authorization field does not hold exactly one bearer token." };
+    let token = Face {
+        status: 401,
+        code: "invalid_token",
+        title: "That token is not accepted",
+        text: "The access token is missing, expired or meant for something else.",
+    };
+    let malformed = Face {
+        status: 400,
+        code: "invalid_request",
+        title: "That token cannot be read",
+        text: "The Authorization field does not hold exactly one bearer token.",
+    };
     match challenge {
         Challenge::SignIn(_) => show(pages, asker, signed_out, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
         // RFC 6750 §3.1: no error code when no token was presented.
         Challenge::Bearer(None) => {
-            let face = Face { code: "token_required", title: "A token is needed", text: "This address is for programs that present an access token.", ..token };
+            let face = Face {
+                code: "token_required",
+                title: "A token is needed",
+                text: "This address is for programs that present an access token.",
+                ..token
+            };
             show(pages, asker, face, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
         }
         Challenge::Bearer(Some(CredentialFault::MalformedBearer)) => {
@@ -98,7 +137,11 @@ pub fn unauthorized(pages: &Pages, asker: Asker<'_>, challenge: Challenge) -> Re
         Challenge::Bearer(Some(fault)) => {
             // The one fault a client can do something about by itself.
             let expired = fault == CredentialFault::Token(TokenFault::Expired);
-            let value = if expired { "Bearer error=\"invalid_token\", error_description=\"the token has expired\"" } else { "Bearer error=\"invalid_token\"" };
+            let value = if expired {
+                "Bearer error=\"invalid_token\", error_description=\"the token has expired\""
+            } else {
+                "Bearer error=\"invalid_token\""
+            };
             show(pages, asker, token, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static(value))
         }
     }
@@ -144,9 +187,24 @@ pub fn preflight(fields: Fields) -> Reply {
 pub fn gateway(status: u16) -> Face {
     match status {
         408 => Face { status, code: "request_timeout", title: "That took too long", text: "The request came too slowly and was given up." },
-        504 => Face { status, code: "upstream_timeout", title: "The app takes too long", text: "The app behind this address did not answer in time. Please try again in a moment." },
-        503 => Face { status, code: "upstream_unavailable", title: "The app is not available", text: "No server of the app behind this address is well just now. Please try again in a moment." },
-        _ => Face { status: 502, code: "upstream_unreachable", title: "The app cannot be reached", text: "The app behind this address did not give a proper answer. Please try again in a moment." },
+        504 => Face {
+            status,
+            code: "upstream_timeout",
+            title: "The app takes too long",
+            text: "The app behind this address did not answer in time. Please try again in a moment.",
+        },
+        503 => Face {
+            status,
+            code: "upstream_unavailable",
+            title: "The app is not available",
+            text: "No server of the app behind this address is well just now. Please try again in a moment.",
+        },
+        _ => Face {
+            status: 502,
+            code: "upstream_unreachable",
+            title: "The app cannot be reached",
+            text: "The app behind this address did not give a proper answer. Please try again in a moment.",
+        },
     }
 }
 

@@ -88,7 +88,8 @@ impl Runtime {
             let pool = UpstreamPool::new(&route.name, &io.upstream);
             pool.map(Arc::new).map_err(|text| RuntimeFault::Upstream { name: route.name.to_string(), text })
         });
-        let insecure_issuers: Vec<&str> = settings.providers.iter().filter(|provider| provider.insecure_http).map(|provider| provider.issuer.as_str()).collect();
+        let insecure_issuers: Vec<&str> =
+            settings.providers.iter().filter(|provider| provider.insecure_http).map(|provider| provider.issuer.as_str()).collect();
         Ok(Self {
             providers: providers.collect::<Result<_, _>>()?,
             upstreams: upstreams.collect::<Result<_, _>>()?,
@@ -151,7 +152,14 @@ impl ProviderRuntime {
                 audience: audience.into(),
                 organization: provider.organization.as_deref().map(Into::into),
             };
-            BearerVerifier::new(&provider.name, profile, provider.algorithms.clone(), token_type(provider.access_token_type), keys.clone(), metrics.clone())
+            BearerVerifier::new(
+                &provider.name,
+                profile,
+                provider.algorithms.clone(),
+                token_type(provider.access_token_type),
+                keys.clone(),
+                metrics.clone(),
+            )
         });
         Ok(Self { facts, client, keys, bearer, redeeming: Arc::new(Semaphore::new(REDEEMING)) })
     }

@@ -142,9 +142,7 @@ fn watch_certificates(tls: &Arc<TlsStore>, runtime: &Arc<Runtime>) -> Option<Cer
             Err(text) => tracing::error!("certificates were not reloaded, the old ones stay: {text}"),
         }
     };
-    CertificateWatcher::start(tls.clone(), report)
-        .inspect_err(|error| tracing::warn!("certificate files are not watched: {error}"))
-        .ok()
+    CertificateWatcher::start(tls.clone(), report).inspect_err(|error| tracing::warn!("certificate files are not watched: {error}")).ok()
 }
 
 fn serve(listeners: Listeners, server: &Server, tls: Arc<TlsStore>, runtime: &Arc<Runtime>) -> Result<Serving, StartFault> {

@@ -165,7 +165,8 @@ fn peer_template(route: &str, upstream: &Upstream, ca: Option<Arc<CaType>>) -> H
 }
 
 fn authorities(pem: &[u8]) -> Result<Arc<CaType>, String> {
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| format!("the CA cannot be read: {error}"))?;
+    let certificates =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| format!("the CA cannot be read: {error}"))?;
     let mut parsed = Vec::new();
     for certificate in certificates {
         // `parse_x509` panics on what it cannot read, so look first.
@@ -199,7 +200,11 @@ fn health_check(check: &HealthCheck, upstream: &Upstream, template: &HttpPeer, o
     http.consecutive_failure = 2;
     http.reuse_connection = true;
     http.validator = Some(Box::new(|answer| {
-        if answer.status.is_success() { Ok(()) } else { pingora::Error::e_explain(pingora::ErrorType::HTTPStatus(answer.status.as_u16()), "not well") }
+        if answer.status.is_success() {
+            Ok(())
+        } else {
+            pingora::Error::e_explain(pingora::ErrorType::HTTPStatus(answer.status.as_u16()), "not well")
+        }
     }));
     Ok(http)
 }

@@ -13,10 +13,7 @@ pub struct Apps {
 
 impl Apps {
     pub async fn start() -> Self {
-        Self {
-            cms: start(AppKind::Cms).await,
-            iot: start(AppKind::Iot).await,
-        }
+        Self { cms: start(AppKind::Cms).await, iot: start(AppKind::Iot).await }
     }
 
     pub fn addresses(&self) -> [SocketAddr; 2] {
@@ -29,7 +26,5 @@ impl Apps {
 }
 
 async fn start(kind: AppKind) -> App {
-    App::start(kind)
-        .await
-        .unwrap_or_else(|problem| panic!("failed to start a sample app: {problem}"))
+    App::start(kind).await.unwrap_or_else(|problem| panic!("failed to start a sample app: {problem}"))
 }

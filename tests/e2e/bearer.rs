@@ -15,17 +15,9 @@ async fn call(world: &World, path: &str, token: &str) -> Response {
 /// RFC 6750 §3: a refusal names the scheme, and is for programs.
 fn assert_refused(response: &Response, status: StatusCode, name: &str) {
     assert_eq!(response.status(), status, "{name}: {response:?}");
-    let challenge = response
-        .headers()
-        .get("www-authenticate")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let challenge = response.headers().get("www-authenticate").and_then(|value| value.to_str().ok()).unwrap_or_default();
     assert!(challenge.starts_with("Bearer"), "{name}: {response:?}");
-    assert!(
-        !response.headers().contains_key("location")
-            && !response.headers().contains_key("set-cookie"),
-        "{name}: {response:?}"
-    );
+    assert!(!response.headers().contains_key("location") && !response.headers().contains_key("set-cookie"), "{name}: {response:?}");
 }
 
 #[tokio::test]
@@ -34,46 +26,19 @@ async fn jwt_42_a_token_for_our_api_passes_and_one_for_another_api_does_not() {
     let ours = world.idp.machine_token(AUDIENCE, "device:read").await;
     let other = world.idp.machine_token(OTHER_AUDIENCE, "other:read").await;
 
-    assert_eq!(
-        call(&world, "/api/devices", &ours).await.status(),
-        StatusCode::OK
-    );
-    let request = world
-        .apps
-        .iot
-        .last_received("/api/devices")
-        .expect("the app was asked");
+    assert_eq!(call(&world, "/api/devices", &ours).await.status(), StatusCode::OK);
+    let request = world.apps.iot.last_received("/api/devices").expect("the app was asked");
     assert_eq!(request.header("x-auth-user"), Some("machine@clients"));
-    assert_eq!(
-        request.header("authorization"),
-        None,
-        "the route does not pass tokens on"
-    );
+    assert_eq!(request.header("authorization"), None, "the route does not pass tokens on");
 
     world.apps.iot.forget_received();
-    assert_refused(
-        &call(&world, "/api/devices", &other).await,
-        StatusCode::UNAUTHORIZED,
-        "other audience",
-    );
+    assert_refused(&call(&world, "/api/devices", &other).await, StatusCode::UNAUTHORIZED, "other audience");
     let (signed, signature) = ours.rsplit_once('.').expect("a JWT");
     let flipped = if signature.starts_with('A') { "B" } else { "A" };
     let damaged = format!("{signed}.{flipped}{}", &signature[1..]);
-    assert_refused(
-        &call(&world, "/api/devices", &damaged).await,
-        StatusCode::UNAUTHORIZED,
-        "damaged signature",
-    );
-    assert_refused(
-        &call(&world, "/api/devices", "not-a-token").await,
-        StatusCode::UNAUTHORIZED,
-        "no token",
-    );
-    assert_eq!(
-        world.apps.iot.received(),
-        [],
-        "nothing refused reached the app"
-    );
+    assert_refused(&call(&world, "/api/devices", &damaged).await, StatusCode::UNAUTHORIZED, "damaged signature");
+    assert_refused(&call(&world, "/api/devices", "not-a-token").await, StatusCode::UNAUTHORIZED, "no token");
+    assert_eq!(world.apps.iot.received(), [], "nothing refused reached the app");
     world.end().await;
 }
 
@@ -81,11 +46,7 @@ async fn jwt_42_a_token_for_our_api_passes_and_one_for_another_api_does_not() {
 async fn a_token_without_the_scope_is_403_and_without_a_token_401() {
     let world = World::start().await;
     let token = world.idp.machine_token(AUDIENCE, "read:items").await;
-    assert_refused(
-        &call(&world, "/api/devices", &token).await,
-        StatusCode::FORBIDDEN,
-        "another scope",
-    );
+    assert_refused(&call(&world, "/api/devices", &token).await, StatusCode::FORBIDDEN, "another scope");
     let nobody = client::send(world.client.get(world.api("/api/devices"))).await;
     assert_refused(&nobody, StatusCode::UNAUTHORIZED, "nothing");
     world.end().await;
@@ -97,11 +58,7 @@ async fn jwt_46_a_session_cookie_is_no_bearer_token() {
     let mut browser = Browser::new(&world);
     browser.open_as("ada", &world.cms("/articles")).await;
     let session = browser.cookies("cms.localhost")["__Host-doorward"].clone();
-    assert_refused(
-        &call(&world, "/api/devices", &session).await,
-        StatusCode::UNAUTHORIZED,
-        "a session",
-    );
+    assert_refused(&call(&world, "/api/devices", &session).await, StatusCode::UNAUTHORIZED, "a session");
     world.end().await;
 }
 
@@ -109,16 +66,10 @@ async fn jwt_46_a_session_cookie_is_no_bearer_token() {
 async fn jwks_04_conf_signing_key_rotation_is_followed_by_bearers_and_sign_ins() {
     let world = World::start().await;
     let before = world.idp.machine_token(AUDIENCE, "device:read").await;
-    assert_eq!(
-        call(&world, "/api/devices", &before).await.status(),
-        StatusCode::OK
-    );
+    assert_eq!(call(&world, "/api/devices", &before).await.status(), StatusCode::OK);
 
     // The first successor was published with the first key, the second only since the first rotation.
-    for round in [
-        "a key that was announced",
-        "a key that the edge has not seen",
-    ] {
+    for round in ["a key that was announced", "a key that the edge has not seen"] {
         world.idp.rotate_keys().await;
         let after = world.idp.machine_token(AUDIENCE, "device:read").await;
         let mut response = call(&world, "/api/devices", &after).await;
@@ -131,27 +82,10 @@ async fn jwks_04_conf_signing_key_rotation_is_followed_by_bearers_and_sign_ins()
             response = call(&world, "/api/devices", &after).await;
         }
         assert_eq!(response.status(), StatusCode::OK, "{round}: {response:?}");
-        assert_eq!(
-            Browser::new(&world)
-                .open_as("eddie", &world.cms("/articles"))
-                .await
-                .status,
-            StatusCode::OK,
-            "{round}"
-        );
-        assert_eq!(
-            call(&world, "/api/devices", &before).await.status(),
-            StatusCode::OK,
-            "{round}: the old key is still published"
-        );
+        assert_eq!(Browser::new(&world).open_as("eddie", &world.cms("/articles")).await.status, StatusCode::OK, "{round}");
+        assert_eq!(call(&world, "/api/devices", &before).await.status(), StatusCode::OK, "{round}: the old key is still published");
     }
-    let fetches = world
-        .idp
-        .counts()
-        .await
-        .get("/.well-known/jwks.json")
-        .copied()
-        .unwrap_or_default();
+    let fetches = world.idp.counts().await.get("/.well-known/jwks.json").copied().unwrap_or_default();
     assert!(fetches <= 5, "{fetches} fetches of the keys");
     world.end().await;
 }

@@ -21,19 +21,11 @@ impl Screenshots {
     fn new() -> Self {
         if let Some(folder) = std::env::var_os("DOORWARD_SCREENSHOTS") {
             let folder = PathBuf::from(folder);
-            std::fs::create_dir_all(&folder).unwrap_or_else(|problem| {
-                panic!("failed to make `{}`: {problem}", folder.display())
-            });
-            return Self {
-                folder,
-                _temporary: None,
-            };
+            std::fs::create_dir_all(&folder).unwrap_or_else(|problem| panic!("failed to make `{}`: {problem}", folder.display()));
+            return Self { folder, _temporary: None };
         }
         let temporary = tempfile::tempdir().expect("a temporary folder");
-        Self {
-            folder: temporary.path().to_owned(),
-            _temporary: Some(temporary),
-        }
+        Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) }
     }
 }
 
@@ -49,22 +41,12 @@ async fn run(world: &World, script: &str) -> Value {
         "screenshots": screenshots.folder,
     });
     let mut command = Command::new(tools::node());
-    command
-        .arg(tools::package().join("browser").join(script))
-        .env("DOORWARD_BROWSER_TEST", settings.to_string());
+    command.arg(tools::package().join("browser").join(script)).env("DOORWARD_BROWSER_TEST", settings.to_string());
     let mut process = Process::start("the browser script", command, None).await;
     let status = process.ended(Duration::from_secs(150)).await;
     let said = process.said();
-    assert!(
-        status.success(),
-        "{script} failed\n{said}\nthe edge said\n{}",
-        world.edge.process.said()
-    );
-    let report = process
-        .stdout()
-        .lines()
-        .last()
-        .and_then(|line| serde_json::from_str::<Value>(line).ok());
+    assert!(status.success(), "{script} failed\n{said}\nthe edge said\n{}", world.edge.process.said());
+    let report = process.stdout().lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
     report.unwrap_or_else(|| panic!("{script} reported nothing\n{said}"))
 }
 
@@ -86,20 +68,14 @@ async fn chromium_signs_every_persona_in_to_both_apps_with_one_form() {
 #[tokio::test]
 async fn oidc_20_chromium_signs_in_in_two_tabs_at_once() {
     let world = World::start().await;
-    assert_eq!(
-        run(&world, "tabs.mjs").await,
-        json!({ "first": "/articles/1", "second": "/articles/2", "late": "/articles/3" })
-    );
+    assert_eq!(run(&world, "tabs.mjs").await, json!({ "first": "/articles/1", "second": "/articles/2", "late": "/articles/3" }));
     world.end().await;
 }
 
 #[tokio::test]
 async fn chromium_with_a_cookie_cut_in_half_signs_in_anew_and_signs_out_without_a_trace() {
     let world = World::start().await;
-    assert_eq!(
-        run(&world, "cookies.mjs").await,
-        json!({ "signed_in_anew": true, "left_over": [], "asked_again": true })
-    );
+    assert_eq!(run(&world, "cookies.mjs").await, json!({ "signed_in_anew": true, "left_over": [], "asked_again": true }));
     world.end().await;
 }
 
@@ -107,15 +83,7 @@ async fn chromium_with_a_cookie_cut_in_half_signs_in_anew_and_signs_out_without_
 async fn every_page_of_ours_fits_wide_and_narrow_light_and_dark_without_a_script() {
     let world = World::start().await;
     let report = run(&world, "pages.mjs").await;
-    let expected = [
-        "forbidden",
-        "provider-refused",
-        "sign-out",
-        "signed-out",
-        "stale-callback",
-        "unavailable",
-        "whoami",
-    ];
+    let expected = ["forbidden", "provider-refused", "sign-out", "signed-out", "stale-callback", "unavailable", "whoami"];
     let pages = report["pages"].as_array().cloned().unwrap_or_default();
     assert_eq!(pages, expected.map(Value::from), "{report}");
     // Two widths, two colour schemes.

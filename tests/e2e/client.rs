@@ -15,23 +15,14 @@ use crate::world::World;
 /// A client for plain http on loopback.
 pub fn plain() -> Client {
     install_crypto();
-    Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .timeout(PATIENCE)
-        .build()
-        .expect("a client")
+    Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).build().expect("a client")
 }
 
 /// A client that finds every `*.localhost` of the edge and trusts its certificate authority alone.
 pub fn tls(edge: SocketAddr, authority_pem: &str) -> Client {
     install_crypto();
     let authority = Certificate::from_pem(authority_pem.as_bytes()).expect("a certificate in PEM");
-    let mut builder = Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .timeout(PATIENCE)
-        .tls_certs_only([authority]);
+    let mut builder = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).tls_certs_only([authority]);
     for host in crate::edge::HOSTS {
         builder = builder.resolve(host, edge);
     }
@@ -39,18 +30,13 @@ pub fn tls(edge: SocketAddr, authority_pem: &str) -> Client {
 }
 
 pub async fn send(request: RequestBuilder) -> Response {
-    request
-        .send()
-        .await
-        .unwrap_or_else(|problem| panic!("no answer: {problem:?}"))
+    request.send().await.unwrap_or_else(|problem| panic!("no answer: {problem:?}"))
 }
 
 fn install_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        rustls::crypto::aws_lc_rs::default_provider()
-            .install_default()
-            .expect("nobody else installs one");
+        rustls::crypto::aws_lc_rs::default_provider().install_default().expect("nobody else installs one");
     });
 }
 
@@ -68,18 +54,13 @@ pub struct Page {
 impl Page {
     /// The header's value, or nothing.
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// Where the redirect leads.
     pub fn location(&self) -> Url {
         let location = self.header(LOCATION.as_str());
-        self.url
-            .join(location)
-            .unwrap_or_else(|problem| panic!("Location `{location}`: {problem}; {self:?}"))
+        self.url.join(location).unwrap_or_else(|problem| panic!("Location `{location}`: {problem}; {self:?}"))
     }
 
     /// The body as JSON.
@@ -93,10 +74,7 @@ impl Page {
 
     /// Whether this answer sets a cookie whose name begins so.
     pub fn sets_cookie(&self, prefix: &str) -> bool {
-        self.headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .any(|value| value.as_bytes().starts_with(prefix.as_bytes()))
+        self.headers.get_all(SET_COOKIE).iter().any(|value| value.as_bytes().starts_with(prefix.as_bytes()))
     }
 }
 
@@ -116,44 +94,23 @@ pub struct Browser {
 
 impl Browser {
     pub fn new(world: &World) -> Self {
-        Self {
-            client: world.client.clone(),
-            cookies: BTreeMap::new(),
-            set_cookies: Vec::new(),
-            forms: 0,
-            visited: Vec::new(),
-        }
+        Self { client: world.client.clone(), cookies: BTreeMap::new(), set_cookies: Vec::new(), forms: 0, visited: Vec::new() }
     }
 
     /// One request as a navigation, no redirect followed.
     pub async fn navigate(&mut self, url: &str) -> Page {
-        let headers = [
-            ("sec-fetch-mode", "navigate"),
-            ("sec-fetch-dest", "document"),
-            ("accept", "text/html,*/*;q=0.8"),
-        ];
+        let headers = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html,*/*;q=0.8")];
         self.request(Method::GET, url, &headers, &[]).await
     }
 
     /// One request as a script's `fetch` from the same origin.
     pub async fn fetch(&mut self, url: &str) -> Page {
-        let headers = [
-            ("sec-fetch-mode", "cors"),
-            ("sec-fetch-dest", "empty"),
-            ("sec-fetch-site", "same-origin"),
-            ("accept", "*/*"),
-        ];
+        let headers = [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("sec-fetch-site", "same-origin"), ("accept", "*/*")];
         self.request(Method::GET, url, &headers, &[]).await
     }
 
     /// Submits a form to `url` from a page of `origin`, as the browser marks it (`same-origin`, `cross-site` …).
-    pub async fn submit(
-        &mut self,
-        url: &str,
-        origin: &str,
-        site: &str,
-        form: &[(&str, &str)],
-    ) -> Page {
+    pub async fn submit(&mut self, url: &str, origin: &str, site: &str, form: &[(&str, &str)]) -> Page {
         let headers = [
             ("sec-fetch-mode", "navigate"),
             ("sec-fetch-dest", "document"),
@@ -176,12 +133,7 @@ impl Browser {
     }
 
     /// Goes on from here in the same way, but not to the place that `stop` names: its page is the redirect there.
-    pub async fn follow_until(
-        &mut self,
-        nickname: &str,
-        mut page: Page,
-        stop: impl Fn(&Url) -> bool,
-    ) -> Page {
+    pub async fn follow_until(&mut self, nickname: &str, mut page: Page, stop: impl Fn(&Url) -> bool) -> Page {
         for _ in 0..20 {
             page = if page.status.is_redirection() {
                 let next = page.location();
@@ -191,14 +143,9 @@ impl Browser {
                 self.navigate(next.as_str()).await
             } else if page.url.path() == "/u/login" && page.status == StatusCode::OK {
                 self.forms += 1;
-                let form = [
-                    ("username", &*format!("{nickname}@acme.dev")),
-                    ("password", PASSWORD),
-                    ("action", "default"),
-                ];
+                let form = [("username", &*format!("{nickname}@acme.dev")), ("password", PASSWORD), ("action", "default")];
                 let origin = page.url.origin().ascii_serialization();
-                self.submit(page.url.as_str(), &origin, "same-origin", &form)
-                    .await
+                self.submit(page.url.as_str(), &origin, "same-origin", &form).await
             } else {
                 return page;
             };
@@ -212,19 +159,10 @@ impl Browser {
     }
 
     pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
-        self.cookies
-            .entry(host.to_owned())
-            .or_default()
-            .insert(name.to_owned(), value.to_owned());
+        self.cookies.entry(host.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
     }
 
-    async fn request(
-        &mut self,
-        method: Method,
-        url: &str,
-        headers: &[(&str, &str)],
-        form: &[(&str, &str)],
-    ) -> Page {
+    async fn request(&mut self, method: Method, url: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> Page {
         let url = Url::parse(url).unwrap_or_else(|problem| panic!("`{url}`: {problem}"));
         let host = url.host_str().unwrap_or_default().to_owned();
         self.visited.push(url.clone());
@@ -232,11 +170,7 @@ impl Browser {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let jar: Vec<String> = self
-            .cookies(&host)
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let jar: Vec<String> = self.cookies(&host).iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !jar.is_empty() {
             request = request.header("cookie", jar.join("; "));
         }
@@ -249,29 +183,15 @@ impl Browser {
         for line in headers.get_all(SET_COOKIE) {
             self.keep(&host, &String::from_utf8_lossy(line.as_bytes()));
         }
-        let body = response
-            .text()
-            .await
-            .unwrap_or_else(|problem| panic!("{url}: half an answer: {problem:?}"));
-        Page {
-            url,
-            status,
-            headers,
-            body,
-        }
+        let body = response.text().await.unwrap_or_else(|problem| panic!("{url}: half an answer: {problem:?}"));
+        Page { url, status, headers, body }
     }
 
     fn keep(&mut self, host: &str, line: &str) {
         self.set_cookies.push((host.to_owned(), line.to_owned()));
         let mut parts = line.split(';').map(str::trim);
-        let (name, value) = parts
-            .next()
-            .and_then(|pair| pair.split_once('='))
-            .unwrap_or_default();
-        let gone = value.is_empty()
-            || parts
-                .map(str::to_ascii_lowercase)
-                .any(|part| part == "max-age=0" || part.contains("01 jan 1970"));
+        let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).unwrap_or_default();
+        let gone = value.is_empty() || parts.map(str::to_ascii_lowercase).any(|part| part == "max-age=0" || part.contains("01 jan 1970"));
         let jar = self.cookies.entry(host.to_owned()).or_default();
         if gone {
             jar.remove(name);

@@ -45,10 +45,7 @@ pub struct Ports {
 
 impl Ports {
     pub fn reserve() -> Self {
-        Self {
-            public: free_port(),
-            admin: free_port(),
-        }
+        Self { public: free_port(), admin: free_port() }
     }
 
     /// `https://<app>.localhost:<port>`
@@ -87,17 +84,8 @@ impl Edge {
         write(&config, &configuration(ports, provider_port, apps));
 
         let mut command = Command::new(tools::doorward());
-        command
-            .arg("serve")
-            .arg("--config")
-            .arg(&config)
-            .current_dir(folder.path());
-        let mut edge = Self {
-            process: Process::start("doorward", command, None).await,
-            ports,
-            authority,
-            _folder: folder,
-        };
+        command.arg("serve").arg("--config").arg(&config).current_dir(folder.path());
+        let mut edge = Self { process: Process::start("doorward", command, None).await, ports, authority, _folder: folder };
         edge.until_answers("/livez", Duration::from_secs(20)).await;
         edge
     }
@@ -109,19 +97,10 @@ impl Edge {
         let client = client::plain();
         loop {
             self.process.must_be_running();
-            if client
-                .get(&url)
-                .send()
-                .await
-                .is_ok_and(|response| response.status().is_success())
-            {
+            if client.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
                 return;
             }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "{path} is not 200 after {patience:?}\n{}",
-                self.process.said()
-            );
+            assert!(tokio::time::Instant::now() < deadline, "{path} is not 200 after {patience:?}\n{}", self.process.said());
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     }
@@ -132,13 +111,8 @@ fn write_certificate(folder: &Path) -> String {
     let authority_key = KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "Doorward end-to-end tests");
-    let authority_pem = authority
-        .self_signed(&authority_key)
-        .expect("a certificate")
-        .pem();
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "Doorward end-to-end tests");
+    let authority_pem = authority.self_signed(&authority_key).expect("a certificate").pem();
     let issuer = Issuer::new(authority, authority_key);
 
     let key = KeyPair::generate().expect("a key");
@@ -157,8 +131,7 @@ fn write_secrets(folder: &Path) {
 }
 
 fn write(path: &Path, text: &str) {
-    std::fs::write(path, text)
-        .unwrap_or_else(|problem| panic!("failed to write `{}`: {problem}", path.display()));
+    std::fs::write(path, text).unwrap_or_else(|problem| panic!("failed to write `{}`: {problem}", path.display()));
 }
 
 fn write_secret(path: &Path, text: &str) {

@@ -30,12 +30,7 @@ pub struct Idp {
 impl Idp {
     /// Starts the tenant for apps at these origins.
     pub async fn start(port: u16, origins: &[String]) -> Self {
-        let at = |path: &str| {
-            origins
-                .iter()
-                .map(|origin| format!("{origin}{path}"))
-                .collect::<Vec<_>>()
-        };
+        let at = |path: &str| origins.iter().map(|origin| format!("{origin}{path}")).collect::<Vec<_>>();
         let settings = json!({
             "port": port,
             "logout_urls": at("/"),
@@ -51,26 +46,11 @@ impl Idp {
         });
         let mut command = Command::new(tools::node());
         command.arg(tools::package().join("idp/idp.mjs")).arg("-");
-        let mut process =
-            Process::start("the provider", command, Some(&format!("{settings}\n"))).await;
-        let ready = process
-            .line(Duration::from_secs(30), |line| {
-                serde_json::from_str::<Value>(line.strip_prefix("ready ")?).ok()
-            })
-            .await;
-        let issuer = ready["issuer"]
-            .as_str()
-            .expect("`ready` names the issuer")
-            .to_owned();
-        let port = ready["port"]
-            .as_u64()
-            .and_then(|port| u16::try_from(port).ok())
-            .expect("`ready` names the port");
-        Self {
-            process,
-            issuer,
-            port,
-        }
+        let mut process = Process::start("the provider", command, Some(&format!("{settings}\n"))).await;
+        let ready = process.line(Duration::from_secs(30), |line| serde_json::from_str::<Value>(line.strip_prefix("ready ")?).ok()).await;
+        let issuer = ready["issuer"].as_str().expect("`ready` names the issuer").to_owned();
+        let port = ready["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("`ready` names the port");
+        Self { process, issuer, port }
     }
 
     /// Ends the process; its port refuses connections from then on.
@@ -98,28 +78,13 @@ impl Idp {
             ("audience", audience),
             ("scope", scope),
         ];
-        let request = client::plain()
-            .post(format!("{}oauth/token", self.issuer))
-            .form(&form);
-        let answer: Value = client::send(request)
-            .await
-            .json()
-            .await
-            .expect("the token endpoint answers JSON");
-        answer["access_token"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no access token: {answer}"))
-            .to_owned()
+        let request = client::plain().post(format!("{}oauth/token", self.issuer)).form(&form);
+        let answer: Value = client::send(request).await.json().await.expect("the token endpoint answers JSON");
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("no access token: {answer}")).to_owned()
     }
 
     async fn control(&self, name: &str, body: Value) -> Value {
-        let request = client::plain()
-            .post(format!("{}__test/{name}", self.issuer))
-            .json(&body);
-        client::send(request)
-            .await
-            .json()
-            .await
-            .expect("the control answers JSON")
+        let request = client::plain().post(format!("{}__test/{name}", self.issuer)).json(&body);
+        client::send(request).await.json().await.expect("the control answers JSON")
     }
 }

@@ -20,16 +20,7 @@ async fn jwks_06_while_the_provider_is_away_sign_in_is_503_and_everyone_else_goe
     let mut ada = Browser::new(&world);
     ada.open_as("ada", &world.cms("/articles")).await;
     let bearer = world.idp.machine_token(AUDIENCE, "device:read").await;
-    let call = async |world: &World| {
-        client::send(
-            world
-                .client
-                .get(world.api("/api/devices"))
-                .bearer_auth(&bearer),
-        )
-        .await
-        .status()
-    };
+    let call = async |world: &World| client::send(world.client.get(world.api("/api/devices")).bearer_auth(&bearer)).await.status();
     assert_eq!(call(&world).await, StatusCode::OK);
     let mut eddie = Browser::new(&world);
     let start = eddie.navigate(&world.cms("/articles")).await;
@@ -38,29 +29,11 @@ async fn jwks_06_while_the_provider_is_away_sign_in_is_503_and_everyone_else_goe
     world.idp.stop().await;
     let page = eddie.navigate(granted.location().as_str()).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{page:?}");
-    assert!(
-        page.is_html() && !page.sets_cookie("__Host-doorward="),
-        "{page:?}"
-    );
-    assert_eq!(
-        Browser::new(&world).navigate(&world.cms("/")).await.status,
-        StatusCode::OK,
-        "public pages"
-    );
-    assert_eq!(
-        ada.navigate(&world.cms("/articles")).await.status,
-        StatusCode::OK,
-        "sessions"
-    );
-    assert_eq!(
-        call(&world).await,
-        StatusCode::OK,
-        "tokens whose key is known"
-    );
-    world
-        .edge
-        .until_answers("/readyz", Duration::from_secs(1))
-        .await;
+    assert!(page.is_html() && !page.sets_cookie("__Host-doorward="), "{page:?}");
+    assert_eq!(Browser::new(&world).navigate(&world.cms("/")).await.status, StatusCode::OK, "public pages");
+    assert_eq!(ada.navigate(&world.cms("/articles")).await.status, StatusCode::OK, "sessions");
+    assert_eq!(call(&world).await, StatusCode::OK, "tokens whose key is known");
+    world.edge.until_answers("/readyz", Duration::from_secs(1)).await;
 
     // It comes back with other keys and no memory, as after a disaster.
     world.restart_idp().await;
@@ -77,18 +50,12 @@ async fn an_edge_that_starts_before_its_provider_serves_public_pages_and_signs_i
     let mut world = World::around(idp, ports).await;
 
     let mut browser = Browser::new(&world);
-    assert_eq!(
-        browser.navigate(&world.cms("/")).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(browser.navigate(&world.cms("/")).await.status, StatusCode::OK);
     let page = browser.navigate(&world.cms("/articles")).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{page:?}");
     assert!(page.is_html(), "{page:?}");
     let script = browser.fetch(&world.cms("/articles")).await;
-    assert!(
-        script.status.is_client_error() || script.status == StatusCode::SERVICE_UNAVAILABLE,
-        "{script:?}"
-    );
+    assert!(script.status.is_client_error() || script.status == StatusCode::SERVICE_UNAVAILABLE, "{script:?}");
 
     world.restart_idp().await;
     assert_eq!(eventually_signed_in(&world, "ada").await, StatusCode::OK);
@@ -99,10 +66,7 @@ async fn an_edge_that_starts_before_its_provider_serves_public_pages_and_signs_i
 async fn eventually_signed_in(world: &World, nickname: &str) -> StatusCode {
     let mut status = StatusCode::IM_A_TEAPOT;
     for _ in 0..60 {
-        status = Browser::new(world)
-            .open_as(nickname, &world.cms("/articles"))
-            .await
-            .status;
+        status = Browser::new(world).open_as(nickname, &world.cms("/articles")).await.status;
         if status == StatusCode::OK {
             break;
         }

@@ -28,31 +28,17 @@ impl Process {
     /// Starts the program; `input` is written to it, and its standard input then stays open until it is stopped.
     pub async fn start(name: &'static str, mut command: Command, input: Option<&str>) -> Self {
         command
-            .stdin(if input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
+            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|problem| panic!("failed to start {name}: {problem}"));
+        let mut child = command.spawn().unwrap_or_else(|problem| panic!("failed to start {name}: {problem}"));
         if let (Some(input), Some(stdin)) = (input, child.stdin.as_mut()) {
-            stdin
-                .write_all(input.as_bytes())
-                .await
-                .unwrap_or_else(|problem| panic!("failed to write to {name}: {problem}"));
+            stdin.write_all(input.as_bytes()).await.unwrap_or_else(|problem| panic!("failed to write to {name}: {problem}"));
         }
         let stdout = Lines::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::of(child.stderr.take().expect("stderr is piped"));
-        Self {
-            name,
-            child,
-            stdout,
-            stderr,
-        }
+        Self { name, child, stdout, stderr }
     }
 
     /// The first line of standard output for which `wanted` has an answer.
@@ -63,12 +49,7 @@ impl Process {
                 return found;
             }
             self.must_be_running();
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "{} did not say it in {patience:?}\n{}",
-                self.name,
-                self.said()
-            );
+            assert!(tokio::time::Instant::now() < deadline, "{} did not say it in {patience:?}\n{}", self.name, self.said());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -83,25 +64,15 @@ impl Process {
     /// Asks the program to end (SIGTERM) and waits until it has.
     pub async fn terminate(&mut self, patience: Duration) -> ExitStatus {
         if let Some(id) = self.child.id() {
-            let sent = Command::new("kill")
-                .args(["-TERM", &id.to_string()])
-                .status()
-                .await;
-            assert!(
-                sent.is_ok_and(|status| status.success()),
-                "failed to send SIGTERM to {}",
-                self.name
-            );
+            let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+            assert!(sent.is_ok_and(|status| status.success()), "failed to send SIGTERM to {}", self.name);
         }
         self.ended(patience).await
     }
 
     /// Ends the program at once (SIGKILL).
     pub async fn kill(&mut self) {
-        self.child
-            .kill()
-            .await
-            .unwrap_or_else(|problem| panic!("failed to kill {}: {problem}", self.name));
+        self.child.kill().await.unwrap_or_else(|problem| panic!("failed to kill {}: {problem}", self.name));
     }
 
     /// Waits until the program ends by itself, and until everything it said has arrived.
@@ -128,11 +99,7 @@ impl Process {
 
     /// Both, for messages.
     pub fn said(&self) -> String {
-        format!(
-            "--- stdout\n{}\n--- stderr\n{}",
-            self.stdout(),
-            self.stderr()
-        )
+        format!("--- stdout\n{}\n--- stderr\n{}", self.stdout(), self.stderr())
     }
 }
 
@@ -143,10 +110,7 @@ impl Lines {
         let reader = tokio::spawn(async move {
             let mut lines = BufReader::new(pipe).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                heard
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(line);
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
         Self { said, reader }

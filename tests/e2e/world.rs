@@ -25,10 +25,7 @@ impl World {
         let ports = Ports::reserve();
         let idp = Idp::start(free_port(), &origins(ports)).await;
         let mut world = Self::around(idp, ports).await;
-        world
-            .edge
-            .until_answers("/readyz", Duration::from_secs(20))
-            .await;
+        world.edge.until_answers("/readyz", Duration::from_secs(20)).await;
         world
     }
 
@@ -37,12 +34,7 @@ impl World {
         let apps = Apps::start().await;
         let edge = Edge::start(ports, idp.port, apps.addresses()).await;
         let client = client::tls(ports.address(), &edge.authority);
-        Self {
-            idp,
-            edge,
-            client,
-            apps,
-        }
+        Self { idp, edge, client, apps }
     }
 
     /// Starts the provider again where it was, with new keys and no memory.
@@ -65,11 +57,7 @@ impl World {
     /// Asks the edge to end, as an operator does, and answers everything it said.
     pub async fn end(mut self) -> String {
         let status = self.edge.process.terminate(Duration::from_secs(15)).await;
-        assert!(
-            status.success(),
-            "doorward ended with {status} after SIGTERM\n{}",
-            self.edge.process.said()
-        );
+        assert!(status.success(), "doorward ended with {status} after SIGTERM\n{}", self.edge.process.said());
         self.apps.stop().await;
         self.edge.process.said()
     }

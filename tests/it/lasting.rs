@@ -62,7 +62,9 @@ async fn a_late_answer_does_not_sign_anybody_in_again() {
 #[tokio::test]
 async fn one_server_that_is_down_costs_nobody_an_answer() {
     // Nothing listens on port 9.
-    let routes = |servers: &str| format!("\n  - {{ name: app, host: app.localhost, upstream: {{ servers: [{servers}] }}, rules: [{{ allow: public }}] }}\n");
+    let routes = |servers: &str| {
+        format!("\n  - {{ name: app, host: app.localhost, upstream: {{ servers: [{servers}] }}, rules: [{{ allow: public }}] }}\n")
+    };
     let app = Recorder::start().await;
     let both = routes(&format!("\"127.0.0.1:9\", \"{}\"", app.address()));
     let scene = Scene::in_front_of(Plan { routes: both, ..Plan::default() }, app).await;

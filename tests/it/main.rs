@@ -3,16 +3,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
-mod sign_in;
-mod readme;
-mod tokens;
-mod keys;
-mod oidc;
-mod sessions;
-mod outside;
 mod forwarding;
 mod frames;
 mod framing;
 mod headers;
-mod paths;
+mod keys;
 mod lasting;
+mod oidc;
+mod outside;
+mod paths;
+mod readme;
+mod sessions;
+mod sign_in;
+mod tokens;

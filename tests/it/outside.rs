@@ -112,9 +112,14 @@ async fn cors_01_a_preflight_does_not_reach_what_its_request_could_not() {
     let rules = "[{ path: /closed, allow: nobody }, { path: /lan, allow: { network: [10.0.0.0/8] } }, { path: /x, methods: [PUT], allow: signed-in }]";
     let routes = format!("\n  - {{ name: app, host: app.localhost, upstream: \"UPSTREAM\", accept: session, {cors}, rules: {rules} }}\n");
     let scene = Scene::with(Plan { routes, ..Plan::default() }).await;
-    for (path, method, body, status) in
-        [("/x", "PUT", "", 200), ("/x", "DELETE", "", 403), ("/closed", "PUT", "", 403), ("/lan", "PUT", "", 403), ("/x", "PUT", "content", 400), ("/x", "C0NNECT", "", 400)]
-    {
+    for (path, method, body, status) in [
+        ("/x", "PUT", "", 200),
+        ("/x", "DELETE", "", 403),
+        ("/closed", "PUT", "", 403),
+        ("/lan", "PUT", "", 403),
+        ("/x", "PUT", "content", 400),
+        ("/x", "C0NNECT", "", 400),
+    ] {
         scene.app.forget();
         let fields = [("origin", SPA), ("access-control-request-method", method)];
         let answer = scene.browser(APP).request("OPTIONS", path, &fields, body.as_bytes()).await;

@@ -20,7 +20,18 @@ fn the_configuration_in_the_readme_is_the_example_that_is_tested() {
 fn every_reason_in_the_operators_table_exists() {
     use doorward_policy::access::DenyReason;
     let reasons: Vec<&str> = DenyReason::ALL.iter().map(|reason| reason.label()).collect();
-    for reason in ["cannot_verify", "no_rule", "role", "permission", "scope", "claim", "email_domain", "bad_request", "ambiguous_path", "unknown_host"] {
+    for reason in [
+        "cannot_verify",
+        "no_rule",
+        "role",
+        "permission",
+        "scope",
+        "claim",
+        "email_domain",
+        "bad_request",
+        "ambiguous_path",
+        "unknown_host",
+    ] {
         assert!(reasons.contains(&reason), "{reason}");
         assert!(OPERATING.contains(&format!("`{reason}`")), "{reason}");
     }

@@ -54,7 +54,11 @@ async fn oidc_05_06_13_the_authorization_request_holds_everything_once() {
 #[tokio::test]
 async fn the_edge_starts_while_the_provider_is_down() {
     // Nothing listens on port 9.
-    let plan = Plan { issuer: Some("http://127.0.0.1:9/".into()), routes: Plan::default().routes.replace("accept: bearer", "accept: session").replace("pass_token: true", "pass_token: false"), ..Plan::default() };
+    let plan = Plan {
+        issuer: Some("http://127.0.0.1:9/".into()),
+        routes: Plan::default().routes.replace("accept: bearer", "accept: session").replace("pass_token: true", "pass_token: false"),
+        ..Plan::default()
+    };
     let scene = Scene::with(plan).await;
     assert_eq!(scene.browser(APP).go("/public/x").await.status, 200);
     let refused = scene.browser(APP).go("/private").await;

@@ -148,7 +148,8 @@ impl Raw {
         self.left.drain(..end + 4);
         let mut lines = head.split("\r\n");
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-        let fields = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
+        let fields =
+            lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
         let mut answer = Answer { status, fields, body: Vec::new() };
         if bodyless || status == 204 || status == 304 || status < 200 {
             return Some(answer);
@@ -207,18 +208,36 @@ pub struct Browser {
 impl Browser {
     /// Goes somewhere, as a person who clicked.
     pub async fn go(&mut self, path: &str) -> Answer {
-        self.request("GET", path, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-fetch-site", "none"), ("accept", "text/html")], b"").await
+        self.request(
+            "GET",
+            path,
+            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-fetch-site", "none"), ("accept", "text/html")],
+            b"",
+        )
+        .await
     }
 
     /// Asks as a page's script does.
     pub async fn fetch(&mut self, path: &str) -> Answer {
-        self.request("GET", path, &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("sec-fetch-site", "same-origin"), ("accept", "*/*")], b"").await
+        self.request(
+            "GET",
+            path,
+            &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("sec-fetch-site", "same-origin"), ("accept", "*/*")],
+            b"",
+        )
+        .await
     }
 
     /// Posts a form of the host's own page.
     pub async fn post(&mut self, path: &str) -> Answer {
         let origin = format!("https://{}", self.host);
-        let fields = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-fetch-site", "same-origin"), ("origin", origin.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        let fields = [
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+            ("sec-fetch-site", "same-origin"),
+            ("origin", origin.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
         self.request("POST", path, &fields, b"").await
     }
 

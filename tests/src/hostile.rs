@@ -142,11 +142,7 @@ impl HostileIdp {
         });
         Self {
             address,
-            server: Mutex::new(Some(tokio::spawn(wire::serve(
-                listener,
-                Arc::clone(&shared),
-                false,
-            )))),
+            server: Mutex::new(Some(tokio::spawn(wire::serve(listener, Arc::clone(&shared), false)))),
             decoy: tokio::spawn(wire::serve(decoy, Arc::clone(&shared), true)),
             shared,
         }
@@ -177,12 +173,7 @@ impl HostileIdp {
 
     /// Answers one request to this endpoint with this fault. Several wait in line; they go before [`fault`](Self::fault).
     pub fn fault_next(&self, endpoint: Endpoint, fault: Fault) {
-        self.shared
-            .state()
-            .next_faults
-            .entry(endpoint)
-            .or_default()
-            .push_back(fault);
+        self.shared.state().next_faults.entry(endpoint).or_default().push_back(fault);
     }
 
     /// Does everything right again. Keys, codes and the request log stay.
@@ -197,18 +188,12 @@ impl HostileIdp {
 
     /// Changes the next ID token before it is signed. Several wait in line.
     pub fn next_id_token(&self, change: impl FnOnce(&mut Token) + Send + 'static) {
-        self.shared
-            .state()
-            .next_id_tokens
-            .push_back(Box::new(change));
+        self.shared.state().next_id_tokens.push_back(Box::new(change));
     }
 
     /// Changes the next access token that is issued as a JWT before it is signed. Several wait in line.
     pub fn next_access_token(&self, change: impl FnOnce(&mut Token) + Send + 'static) {
-        self.shared
-            .state()
-            .next_access_tokens
-            .push_back(Box::new(change));
+        self.shared.state().next_access_tokens.push_back(Box::new(change));
     }
 
     /// Puts the provider's clock ahead of ours; negative: behind.
@@ -271,8 +256,7 @@ impl HostileIdp {
     /// # Panics
     /// As [`grant`](Self::grant).
     pub fn refuse(&self, location: &str, error: &str, description: &str) -> String {
-        self.authorization(location)
-            .callback(&[("error", error), ("error_description", description)])
+        self.authorization(location).callback(&[("error", error), ("error_description", description)])
     }
 
     /// The authorization request in `location`, checked as a provider checks it.
@@ -281,10 +265,7 @@ impl HostileIdp {
     /// As [`grant`](Self::grant).
     pub fn authorization(&self, location: &str) -> Authorization {
         let authorization = Authorization::parse(location);
-        authorization.check(
-            &format!("{}/authorize", self.shared.base),
-            &self.shared.profile,
-        );
+        authorization.check(&format!("{}/authorize", self.shared.base), &self.shared.profile);
         authorization
     }
 
@@ -315,18 +296,12 @@ impl HostileIdp {
 
     /// How many requests came to this endpoint.
     pub fn requests(&self, endpoint: Endpoint) -> usize {
-        self.log()
-            .iter()
-            .filter(|request| request.endpoint == endpoint && !request.elsewhere)
-            .count()
+        self.log().iter().filter(|request| request.endpoint == endpoint && !request.elsewhere).count()
     }
 
     /// How many requests came to the second server.
     pub fn requests_elsewhere(&self) -> usize {
-        self.log()
-            .iter()
-            .filter(|request| request.elsewhere)
-            .count()
+        self.log().iter().filter(|request| request.elsewhere).count()
     }
 
     /// Every request so far, in order.
@@ -393,9 +368,7 @@ async fn bind_again(port: u16) -> TcpListener {
 }
 
 fn local_address(listener: &TcpListener) -> SocketAddr {
-    listener
-        .local_addr()
-        .expect("a bound listener has an address")
+    listener.local_addr().expect("a bound listener has an address")
 }
 
 #[cfg(test)]

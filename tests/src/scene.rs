@@ -345,9 +345,18 @@ async fn launch(path: &Path, text: &str, tempo: Tempo) -> (Doorward, Captured) {
 fn configuration(plan: &Plan, tenant: &Tenant, app: SocketAddr) -> String {
     let domain = tenant.address();
     let provider = plan.issuer.as_ref().map_or_else(
-        || format!("    kind: auth0\n    domain: \"{domain}\"\n    audience: {}\n    client_id: {}\n    client_secret: {{ file: secret }}", tenant::AUDIENCE, tenant::CLIENT_ID),
+        || {
+            format!(
+                "    kind: auth0\n    domain: \"{domain}\"\n    audience: {}\n    client_id: {}\n    client_secret: {{ file: secret }}",
+                tenant::AUDIENCE,
+                tenant::CLIENT_ID
+            )
+        },
         |issuer| {
-            let client = plan.client.clone().unwrap_or_else(|| format!("    client_id: {}\n    client_secret: {{ file: secret }}", tenant::CLIENT_ID));
+            let client = plan
+                .client
+                .clone()
+                .unwrap_or_else(|| format!("    client_id: {}\n    client_secret: {{ file: secret }}", tenant::CLIENT_ID));
             format!("    kind: oidc\n    issuer: \"{issuer}\"\n{client}")
         },
     );
@@ -362,7 +371,8 @@ fn configuration(plan: &Plan, tenant: &Tenant, app: SocketAddr) -> String {
 }
 
 fn write_certificate(folder: &Path) -> CertificateDer<'static> {
-    let names = ["localhost", "app.localhost", "api.localhost", "pass.localhost", "both.localhost", "*.localhost", "unknown.test"].map(str::to_owned);
+    let names = ["localhost", "app.localhost", "api.localhost", "pass.localhost", "both.localhost", "*.localhost", "unknown.test"]
+        .map(str::to_owned);
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     std::fs::write(folder.join("tls.crt"), made.cert.pem()).expect("a writable folder");
     std::fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).expect("a writable folder");

@@ -71,11 +71,7 @@ async fn list(State(gazette): State<Arc<Gazette>>, headers: HeaderMap) -> Respon
     framed(frame(&headers), "cms_articles.html", &headers, values)
 }
 
-async fn read(
-    State(gazette): State<Arc<Gazette>>,
-    Path(id): Path<usize>,
-    headers: HeaderMap,
-) -> Response {
+async fn read(State(gazette): State<Arc<Gazette>>, Path(id): Path<usize>, headers: HeaderMap) -> Response {
     let Some(article) = gazette.article(id) else {
         return not_found();
     };
@@ -86,39 +82,23 @@ async fn read(
 async fn blank(headers: HeaderMap) -> Response {
     let article = json!({ "title": "", "text": "" });
     let values = json!({ "article": article, "heading": "New article", "action": "/articles" });
-    for_editors(&headers, || {
-        framed(frame(&headers), "cms_edit.html", &headers, values)
-    })
+    for_editors(&headers, || framed(frame(&headers), "cms_edit.html", &headers, values))
 }
 
-async fn edit(
-    State(gazette): State<Arc<Gazette>>,
-    Path(id): Path<usize>,
-    headers: HeaderMap,
-) -> Response {
+async fn edit(State(gazette): State<Arc<Gazette>>, Path(id): Path<usize>, headers: HeaderMap) -> Response {
     let Some(article) = gazette.article(id) else {
         return not_found();
     };
     let values = json!({ "article": article, "heading": "Edit article", "action": format!("/articles/{id}") });
-    for_editors(&headers, || {
-        framed(frame(&headers), "cms_edit.html", &headers, values)
-    })
+    for_editors(&headers, || framed(frame(&headers), "cms_edit.html", &headers, values))
 }
 
-async fn publish(
-    State(gazette): State<Arc<Gazette>>,
-    headers: HeaderMap,
-    Form(draft): Form<Draft>,
-) -> Response {
+async fn publish(State(gazette): State<Arc<Gazette>>, headers: HeaderMap, Form(draft): Form<Draft>) -> Response {
     for_editors(&headers, || {
         let author = Visitor::of(&headers).map_or_else(String::new, |visitor| visitor.name);
         let mut articles = gazette.articles();
         if articles.len() >= MOST_ARTICLES {
-            return (
-                StatusCode::INSUFFICIENT_STORAGE,
-                "The demo keeps no more articles.\n",
-            )
-                .into_response();
+            return (StatusCode::INSUFFICIENT_STORAGE, "The demo keeps no more articles.\n").into_response();
         }
         let id = articles.len() + 1;
         articles.push(Article::new(id, &draft.title, &author, &draft.text));
@@ -126,12 +106,7 @@ async fn publish(
     })
 }
 
-async fn revise(
-    State(gazette): State<Arc<Gazette>>,
-    Path(id): Path<usize>,
-    headers: HeaderMap,
-    Form(draft): Form<Draft>,
-) -> Response {
+async fn revise(State(gazette): State<Arc<Gazette>>, Path(id): Path<usize>, headers: HeaderMap, Form(draft): Form<Draft>) -> Response {
     for_editors(&headers, || {
         let mut articles = gazette.articles();
         let Some(article) = articles.iter_mut().find(|article| article.id == id) else {
@@ -147,37 +122,16 @@ async fn people(State(gazette): State<Arc<Gazette>>, headers: HeaderMap) -> Resp
         return refused("admin");
     }
     let people: Vec<_> = gazette.people().values().cloned().collect();
-    framed(
-        frame(&headers),
-        "cms_admin.html",
-        &headers,
-        json!({ "people": people }),
-    )
+    framed(frame(&headers), "cms_admin.html", &headers, json!({ "people": people }))
 }
 
 async fn remember(State(gazette): State<Arc<Gazette>>, request: Request, next: Next) -> Response {
     if let Some(visitor) = Visitor::of(request.headers()) {
         let mut people = gazette.people();
         if people.len() < MOST_PEOPLE || people.contains_key(&visitor.user) {
-            let seen = people
-                .get(&visitor.user)
-                .map_or(0, |person| person.requests);
-            let Visitor {
-                user,
-                email,
-                name,
-                roles,
-                ..
-            } = visitor;
-            people.insert(
-                user,
-                Person {
-                    name,
-                    email,
-                    roles,
-                    requests: seen + 1,
-                },
-            );
+            let seen = people.get(&visitor.user).map_or(0, |person| person.requests);
+            let Visitor { user, email, name, roles, .. } = visitor;
+            people.insert(user, Person { name, email, roles, requests: seen + 1 });
         }
     }
     next.run(request).await
@@ -186,13 +140,8 @@ async fn remember(State(gazette): State<Arc<Gazette>>, request: Request, next: N
 impl Gazette {
     fn first_edition() -> Gazette {
         let articles = FIRST_EDITION.iter().zip(1..);
-        let articles = articles
-            .map(|((title, text), id)| Article::new(id, title, "The editors", text))
-            .collect();
-        Gazette {
-            articles: Mutex::new(articles),
-            people: Mutex::default(),
-        }
+        let articles = articles.map(|((title, text), id)| Article::new(id, title, "The editors", text)).collect();
+        Gazette { articles: Mutex::new(articles), people: Mutex::default() }
     }
 
     fn articles(&self) -> MutexGuard<'_, Vec<Article>> {
@@ -204,10 +153,7 @@ impl Gazette {
     }
 
     fn article(&self, id: usize) -> Option<Article> {
-        self.articles()
-            .iter()
-            .find(|article| article.id == id)
-            .cloned()
+        self.articles().iter().find(|article| article.id == id).cloned()
     }
 }
 
@@ -226,11 +172,7 @@ impl Article {
 
 /// Doorward refuses others already; an app that can read the role may as well look.
 fn for_editors(headers: &HeaderMap, answer: impl FnOnce() -> Response) -> Response {
-    if may_edit(headers) {
-        answer()
-    } else {
-        refused("editor")
-    }
+    if may_edit(headers) { answer() } else { refused("editor") }
 }
 
 fn may_edit(headers: &HeaderMap) -> bool {
@@ -242,11 +184,7 @@ fn has_any_role(headers: &HeaderMap, roles: &[&str]) -> bool {
 }
 
 fn refused(role: &str) -> Response {
-    (
-        StatusCode::FORBIDDEN,
-        format!("This app wants the role `{role}`.\n"),
-    )
-        .into_response()
+    (StatusCode::FORBIDDEN, format!("This app wants the role `{role}`.\n")).into_response()
 }
 
 fn not_found() -> Response {
@@ -254,16 +192,9 @@ fn not_found() -> Response {
 }
 
 fn frame(headers: &HeaderMap) -> Frame {
-    let links: &[_] = if has_any_role(headers, &["admin"]) {
-        &[("/articles", "Articles"), ("/admin/", "People")]
-    } else {
-        &[("/articles", "Articles")]
-    };
-    Frame {
-        name: "The Acme Gazette",
-        links,
-        sign_in: "/articles",
-    }
+    let links: &[_] =
+        if has_any_role(headers, &["admin"]) { &[("/articles", "Articles"), ("/admin/", "People")] } else { &[("/articles", "Articles")] };
+    Frame { name: "The Acme Gazette", links, sign_in: "/articles" }
 }
 
 const MOST_ARTICLES: usize = 500;
@@ -274,10 +205,7 @@ const FIRST_EDITION: [(&str, &str); 3] = [
         "The canteen has a second coffee machine",
         "After a year of queues, it stands beside the first one.\nBoth want to be descaled on Fridays.",
     ),
-    (
-        "Pump house reports a quiet night",
-        "No alarm, no restart, no visitor.\nThe dashboard has the numbers, for those who may see them.",
-    ),
+    ("Pump house reports a quiet night", "No alarm, no restart, no visitor.\nThe dashboard has the numbers, for those who may see them."),
     (
         "One sign-on for all apps",
         "You opened this page without a password of its own.\nSo does everybody else here, and the paper never learns one.",

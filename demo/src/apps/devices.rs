@@ -33,15 +33,7 @@ pub(super) struct Reading {
 
 impl Devices {
     pub(super) fn of_the_plant() -> Devices {
-        let device = |(id, name, unit, mean, swing)| Device {
-            id,
-            name,
-            unit,
-            mean,
-            swing,
-            started: Instant::now(),
-            restarts: 0,
-        };
+        let device = |(id, name, unit, mean, swing)| Device { id, name, unit, mean, swing, started: Instant::now(), restarts: 0 };
         Devices(Mutex::new(PLANT.map(device).into()))
     }
 
@@ -50,10 +42,7 @@ impl Devices {
     }
 
     pub(super) fn reading(&self, id: &str) -> Option<Reading> {
-        self.all()
-            .iter()
-            .find(|device| device.id == id)
-            .map(Device::reading)
+        self.all().iter().find(|device| device.id == id).map(Device::reading)
     }
 
     /// The reading after the restart; `None`: no such device.
@@ -75,11 +64,7 @@ impl Device {
         let up = self.started.elapsed();
         let starting = up < STARTING && self.restarts > 0;
         let phase = up.as_secs_f64() / 7.0 + self.mean;
-        let value = if starting {
-            0.0
-        } else {
-            self.mean + self.swing * (phase.sin() + (phase * 2.7).sin() / 3.0)
-        };
+        let value = if starting { 0.0 } else { self.mean + self.swing * (phase.sin() + (phase * 2.7).sin() / 3.0) };
         Reading {
             id: self.id,
             name: self.name,

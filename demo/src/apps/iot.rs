@@ -36,30 +36,20 @@ pub(super) fn routes(stopping: Stopping) -> Router {
         .route("/api/devices", get(list))
         .route("/api/devices/{id}", get(read))
         .route("/api/devices/{id}/restart", post(restart))
-        .with_state(Dashboard {
-            devices: Arc::new(Devices::of_the_plant()),
-            stopping,
-        })
+        .with_state(Dashboard { devices: Arc::new(Devices::of_the_plant()), stopping })
 }
 
 async fn show(State(dashboard): State<Dashboard>, headers: HeaderMap) -> Response {
-    let values =
-        json!({ "devices": dashboard.devices.readings(), "may_restart": may_restart(&headers) });
+    let values = json!({ "devices": dashboard.devices.readings(), "may_restart": may_restart(&headers) });
     framed(FRAME, "iot.html", &headers, values)
 }
 
 async fn script() -> Response {
-    (
-        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
-        include_str!("../../templates/live.js"),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("../../templates/live.js")).into_response()
 }
 
 /// All readings, now and then every second.
-async fn events(
-    State(dashboard): State<Dashboard>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn events(State(dashboard): State<Dashboard>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let stopping = dashboard.stopping.clone();
     let readings = stream::unfold((true, dashboard.devices), |(first, devices)| async move {
         if !first {
@@ -73,9 +63,7 @@ async fn events(
 }
 
 async fn socket(State(dashboard): State<Dashboard>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade
-        .max_message_size(64 * 1024)
-        .on_upgrade(move |socket| telemetry(socket, dashboard))
+    upgrade.max_message_size(64 * 1024).on_upgrade(move |socket| telemetry(socket, dashboard))
 }
 
 /// Echoes text and binary messages, and sends all readings every second.
@@ -101,17 +89,9 @@ async fn telemetry(mut socket: WebSocket, dashboard: Dashboard) {
     let _ = socket.send(Message::Close(None)).await;
 }
 
-async fn restart_from_page(
-    State(dashboard): State<Dashboard>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn restart_from_page(State(dashboard): State<Dashboard>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     if !may_restart(&headers) {
-        return (
-            StatusCode::FORBIDDEN,
-            "This app wants the permission `device:admin`.\n",
-        )
-            .into_response();
+        return (StatusCode::FORBIDDEN, "This app wants the permission `device:admin`.\n").into_response();
     }
     match dashboard.devices.restart(&id) {
         Some(_) => Redirect::to("/").into_response(),
@@ -124,26 +104,16 @@ async fn list(State(dashboard): State<Dashboard>) -> Json<Value> {
 }
 
 async fn read(State(dashboard): State<Dashboard>, Path(id): Path<String>) -> Response {
-    dashboard
-        .devices
-        .reading(&id)
-        .map_or_else(no_such_device, |reading| Json(reading).into_response())
+    dashboard.devices.reading(&id).map_or_else(no_such_device, |reading| Json(reading).into_response())
 }
 
 /// For programs: who gets here was decided by Doorward, by the scope of their token.
 async fn restart(State(dashboard): State<Dashboard>, Path(id): Path<String>) -> Response {
-    dashboard
-        .devices
-        .restart(&id)
-        .map_or_else(no_such_device, |reading| Json(reading).into_response())
+    dashboard.devices.restart(&id).map_or_else(no_such_device, |reading| Json(reading).into_response())
 }
 
 fn no_such_device() -> Response {
-    (
-        StatusCode::NOT_FOUND,
-        Json(json!({ "error": "no_such_device" })),
-    )
-        .into_response()
+    (StatusCode::NOT_FOUND, Json(json!({ "error": "no_such_device" }))).into_response()
 }
 
 fn readings_json(devices: &Devices) -> String {
@@ -154,10 +124,6 @@ fn may_restart(headers: &HeaderMap) -> bool {
     Visitor::of(headers).is_some_and(|visitor| visitor.may("device:admin"))
 }
 
-const FRAME: Frame = Frame {
-    name: "Acme Devices",
-    links: &[("/", "Dashboard")],
-    sign_in: "/",
-};
+const FRAME: Frame = Frame { name: "Acme Devices", links: &[("/", "Dashboard")], sign_in: "/" };
 
 const TICK: Duration = Duration::from_secs(1);

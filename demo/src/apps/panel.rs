@@ -44,17 +44,15 @@ pub(super) async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Byt
 /// All headers in order of arrival; bytes that are no UTF-8 are shown as replacement characters.
 pub(super) fn headers_of(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
-        .collect()
+    headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect()
 }
 
 /// The identity first, then the rest by name.
 fn rows(headers: &HeaderMap) -> Vec<Value> {
     let mut rows = headers_of(headers);
     rows.sort_by_key(|(name, _)| (!is_identity(name), name.clone()));
-    let row = |(name, value): (String, String)| json!({ "name": title_case(&name), "value": shortened(&value), "identity": is_identity(&name) });
+    let row =
+        |(name, value): (String, String)| json!({ "name": title_case(&name), "value": shortened(&value), "identity": is_identity(&name) });
     rows.into_iter().map(row).collect()
 }
 
@@ -66,10 +64,7 @@ fn is_identity(name: &str) -> bool {
 fn title_case(name: &str) -> String {
     let capitalised = name.split('-').map(|word| {
         let mut letters = word.chars();
-        letters
-            .next()
-            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
-            .unwrap_or_default()
+        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
     });
     capitalised.collect::<Vec<_>>().join("-")
 }
@@ -93,17 +88,10 @@ mod tests {
     #[test]
     fn identity_headers_come_first_then_the_rest_by_name() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("host", "cms.localhost"),
-            ("accept", "*/*"),
-            ("x-auth-user", "auth0|ada"),
-        ] {
+        for (name, value) in [("host", "cms.localhost"), ("accept", "*/*"), ("x-auth-user", "auth0|ada")] {
             headers.insert(name, value.parse().expect("a value"));
         }
-        let names: Vec<_> = rows(&headers)
-            .iter()
-            .map(|row| row["name"].as_str().unwrap_or_default().to_owned())
-            .collect();
+        let names: Vec<_> = rows(&headers).iter().map(|row| row["name"].as_str().unwrap_or_default().to_owned()).collect();
         assert_eq!(names, ["X-Auth-User", "Accept", "Host"]);
     }
 }

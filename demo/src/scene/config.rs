@@ -9,12 +9,7 @@ use crate::page;
 use crate::tenant::{AUDIENCE, CLIENT_ID};
 
 /// The template's name ends in `.yaml`, so every value is written as a quoted JSON string, which is YAML too.
-pub(super) fn render(
-    options: &Options,
-    files: &Files,
-    cms: &App,
-    iot: &App,
-) -> Result<String, Problem> {
+pub(super) fn render(options: &Options, files: &Files, cms: &App, iot: &App) -> Result<String, Problem> {
     let values = json!({
         "listen": format!("127.0.0.1:{}", options.port),
         "admin": format!("127.0.0.1:{}", options.admin_port),
@@ -29,6 +24,5 @@ pub(super) fn render(
         "iot": iot.url(),
         "cors_origin": origin("cms", options.port),
     });
-    page::render("doorward.yaml", values)
-        .map_err(|problem| Problem(format!("failed to write the configuration: {problem:#}")))
+    page::render("doorward.yaml", values).map_err(|problem| Problem(format!("failed to write the configuration: {problem:#}")))
 }

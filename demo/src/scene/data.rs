@@ -35,33 +35,20 @@ impl DataDir {
             Some(path) => DataDir::at(path),
             None => DataDir::at(Path::new("demo-data")).or_else(|_| {
                 // A fresh name: somebody else may own the obvious one.
-                DataDir::at(
-                    &std::env::temp_dir()
-                        .join(format!("doorward-demo-{}", random(&URL_SAFE_NO_PAD, 6))),
-                )
+                DataDir::at(&std::env::temp_dir().join(format!("doorward-demo-{}", random(&URL_SAFE_NO_PAD, 6))))
             }),
         };
         let name = asked.unwrap_or(Path::new("demo-data")).display();
-        made.map_err(|problem| {
-            Problem(format!(
-                "failed to write to `{name}`: {problem}; choose another with --data"
-            ))
-        })
+        made.map_err(|problem| Problem(format!("failed to write to `{name}`: {problem}; choose another with --data")))
     }
 
     fn at(path: &Path) -> io::Result<DataDir> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let absolute = fs::canonicalize(path)?;
         for part in ["tls", "secrets", "tokens"] {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(absolute.join(part))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(absolute.join(part))?;
         }
-        let data = DataDir {
-            shown: path.to_owned(),
-            absolute,
-        };
+        let data = DataDir { shown: path.to_owned(), absolute };
         data.try_write("README", README)?;
         Ok(data)
     }
@@ -70,28 +57,16 @@ impl DataDir {
     pub(super) fn prepare(&self) -> Result<Files, Problem> {
         let certificate = self.path("tls/server.crt");
         let certificate_key = self.path("tls/server.key");
-        if certificate::is_due(&certificate)
-            || !certificate_key.exists()
-            || !self.path("tls/ca.crt").exists()
-        {
+        if certificate::is_due(&certificate) || !certificate_key.exists() || !self.path("tls/ca.crt").exists() {
             let made = certificate::make()?;
             self.write("tls/ca.crt", &made.ca)?;
             self.write("tls/server.key", &made.key)?;
             // Last: it is what the next start looks at.
             self.write("tls/server.crt", &made.certificate)?;
         }
-        let session_key = self
-            .keep("secrets/session.key", || random(&STANDARD, 32))?
-            .0;
-        let (client_secret, client_secret_text) =
-            self.keep("secrets/client", || random(&URL_SAFE_NO_PAD, 32))?;
-        Ok(Files {
-            certificate,
-            certificate_key,
-            session_key,
-            client_secret,
-            client_secret_text,
-        })
+        let session_key = self.keep("secrets/session.key", || random(&STANDARD, 32))?.0;
+        let (client_secret, client_secret_text) = self.keep("secrets/client", || random(&URL_SAFE_NO_PAD, 32))?;
+        Ok(Files { certificate, certificate_key, session_key, client_secret, client_secret_text })
     }
 
     /// For configuration files.
@@ -105,12 +80,7 @@ impl DataDir {
     }
 
     pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Problem> {
-        self.try_write(name, text).map_err(|problem| {
-            Problem(format!(
-                "failed to write `{}`: {problem}",
-                self.shown(name).display()
-            ))
-        })
+        self.try_write(name, text).map_err(|problem| Problem(format!("failed to write `{}`: {problem}", self.shown(name).display())))
     }
 
     /// The file and its text; `make` says what a new one holds.
@@ -128,12 +98,7 @@ impl DataDir {
     /// Only for the owner, also when the file was there before with other rights.
     fn try_write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.path(name);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(text.as_bytes())?;
         Ok(path)
@@ -146,7 +111,6 @@ fn random(alphabet: &impl Engine, bytes: usize) -> String {
     alphabet.encode(random)
 }
 
-const README: &str =
-    "Files of doorward-demo: certificates, keys and secrets for a stand-in on this machine.
+const README: &str = "Files of doorward-demo: certificates, keys and secrets for a stand-in on this machine.
 Never for production. It is safe to delete this directory; the next start makes a new one.
 ";

@@ -36,8 +36,7 @@ pub(super) fn binary(options: &Options) -> Result<PathBuf, Problem> {
     let path = match &options.doorward {
         Some(path) => path.clone(),
         None => {
-            let own = std::env::current_exe()
-                .map_err(|problem| Problem(format!("failed to find myself: {problem}")))?;
+            let own = std::env::current_exe().map_err(|problem| Problem(format!("failed to find myself: {problem}")))?;
             own.with_file_name(format!("doorward{}", std::env::consts::EXE_SUFFIX))
         }
     };
@@ -45,21 +44,12 @@ pub(super) fn binary(options: &Options) -> Result<PathBuf, Problem> {
         return Ok(path);
     }
     let path = path.display();
-    Err(Problem(format!(
-        "there is no doorward at `{path}`; build it with `cargo build -p doorward-proxy`, or name it with --doorward"
-    )))
+    Err(Problem(format!("there is no doorward at `{path}`; build it with `cargo build -p doorward-proxy`, or name it with --doorward")))
 }
 
 impl Edge {
-    pub(super) fn spawn(
-        doorward: &Path,
-        config: &Path,
-        log: &Path,
-        print: bool,
-    ) -> Result<Edge, Problem> {
-        let file = File::create(log).map_err(|problem| {
-            Problem(format!("failed to write `{}`: {problem}", log.display()))
-        })?;
+    pub(super) fn spawn(doorward: &Path, config: &Path, log: &Path, print: bool) -> Result<Edge, Problem> {
+        let file = File::create(log).map_err(|problem| Problem(format!("failed to write `{}`: {problem}", log.display())))?;
         let mut child = Command::new(doorward)
             .arg("serve")
             .arg("--config")
@@ -71,14 +61,8 @@ impl Edge {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|problem| {
-                Problem(format!("failed to run `{}`: {problem}", doorward.display()))
-            })?;
-        let output = Arc::new(Output {
-            file: Mutex::new(file),
-            last: Mutex::default(),
-            print,
-        });
+            .map_err(|problem| Problem(format!("failed to run `{}`: {problem}", doorward.display())))?;
+        let output = Arc::new(Output { file: Mutex::new(file), last: Mutex::default(), print });
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             readers.push(tokio::spawn(read(stdout, output.clone(), false)));
@@ -86,12 +70,7 @@ impl Edge {
         if let Some(stderr) = child.stderr.take() {
             readers.push(tokio::spawn(read(stderr, output.clone(), true)));
         }
-        Ok(Edge {
-            child,
-            log_path: log.to_owned(),
-            output,
-            readers,
-        })
+        Ok(Edge { child, log_path: log.to_owned(), output, readers })
     }
 
     /// Waits until the child says that it is ready, or says why it never will be.
@@ -125,10 +104,7 @@ impl Edge {
         if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        if tokio::time::timeout(DRAIN, self.child.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(DRAIN, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
     }
@@ -146,16 +122,9 @@ impl Edge {
     }
 
     fn with_last_lines(&self, text: String) -> Problem {
-        let last = self
-            .output
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let last = self.output.last.lock().unwrap_or_else(PoisonError::into_inner);
         let lines: String = last.iter().map(|line| format!("\n  {line}")).collect();
-        Problem(format!(
-            "{text}; its log is `{}`{lines}",
-            self.log_path.display()
-        ))
+        Problem(format!("{text}; its log is `{}`{lines}", self.log_path.display()))
     }
 }
 
@@ -163,10 +132,7 @@ async fn read(from: impl AsyncRead + Unpin, output: Arc<Output>, keep: bool) {
     let mut lines = BufReader::new(from).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
         let line = String::from_utf8_lossy(&line).into_owned();
-        let _ = writeln!(
-            output.file.lock().unwrap_or_else(PoisonError::into_inner),
-            "{line}"
-        );
+        let _ = writeln!(output.file.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
         if output.print {
             eprintln!("{line}");
         }
@@ -184,17 +150,12 @@ async fn read(from: impl AsyncRead + Unpin, output: Arc<Output>, keep: bool) {
 async fn answers_ready(admin: SocketAddr) -> bool {
     let look = async {
         let mut stream = TcpStream::connect(admin).await?;
-        stream
-            .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .await?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
         let mut status = [0; 12];
         stream.read_exact(&mut status).await?;
         Ok::<_, std::io::Error>(status.ends_with(b" 200"))
     };
-    matches!(
-        tokio::time::timeout(Duration::from_secs(2), look).await,
-        Ok(Ok(true))
-    )
+    matches!(tokio::time::timeout(Duration::from_secs(2), look).await, Ok(Ok(true)))
 }
 
 const START_UP: Duration = Duration::from_secs(30);

@@ -9,11 +9,7 @@ pub(super) const SCOPE: &str = "device:read device:admin";
 
 pub(super) fn text(options: &Options, data: &DataDir) -> String {
     let port = options.port;
-    let (cms, iot, api) = (
-        origin("cms", port),
-        origin("iot", port),
-        origin("api", port),
-    );
+    let (cms, iot, api) = (origin("cms", port), origin("iot", port), origin("api", port));
     let ca = quoted(&data.shown("tls/ca.crt"));
     let token = |persona: &str| quoted(&data.shown(&format!("tokens/{persona}")));
     let (ada, vera) = (token("ada"), token("vera"));
@@ -78,13 +74,7 @@ mod tests {
 
     #[test]
     fn paths_are_quoted_when_a_shell_would_split_them() {
-        assert_eq!(
-            quoted(Path::new("demo-data/tls/ca.crt")),
-            "demo-data/tls/ca.crt"
-        );
-        assert_eq!(
-            quoted(Path::new("my demo's/ca.crt")),
-            r"'my demo'\''s/ca.crt'"
-        );
+        assert_eq!(quoted(Path::new("demo-data/tls/ca.crt")), "demo-data/tls/ca.crt");
+        assert_eq!(quoted(Path::new("my demo's/ca.crt")), r"'my demo'\''s/ca.crt'");
     }
 }

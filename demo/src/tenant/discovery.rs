@@ -13,9 +13,7 @@ use super::{Shared, lock};
 use crate::page::page;
 
 /// `GET /.well-known/openid-configuration` (OIDC Discovery §4).
-pub(super) async fn document(
-    State(shared): State<Arc<Shared>>,
-) -> ([(HeaderName, &'static str); 1], Json<Value>) {
+pub(super) async fn document(State(shared): State<Arc<Shared>>) -> ([(HeaderName, &'static str); 1], Json<Value>) {
     let switches = shared.switches().clone();
     let mut document = json!({
         "issuer": shared.issuer,
@@ -47,23 +45,14 @@ pub(super) async fn document(
 }
 
 /// `GET /.well-known/jwks.json`
-pub(super) async fn jwks(
-    State(shared): State<Arc<Shared>>,
-) -> ([(HeaderName, &'static str); 1], Json<Value>) {
+pub(super) async fn jwks(State(shared): State<Arc<Shared>>) -> ([(HeaderName, &'static str); 1], Json<Value>) {
     (CACHE, Json(lock(&shared.keys).jwks()))
 }
 
 /// `GET /`: where a sign-out without a target ends.
 pub(super) async fn home() -> Response {
     let text = "Nobody signs in here directly. Open one of the apps, and it will bring you back.";
-    page(
-        StatusCode::OK,
-        "message.html",
-        json!({ "title": "A stand-in tenant", "text": text }),
-    )
+    page(StatusCode::OK, "message.html", json!({ "title": "A stand-in tenant", "text": text }))
 }
 
-const CACHE: [(HeaderName, &str); 1] = [(
-    header::CACHE_CONTROL,
-    "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400",
-)];
+const CACHE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")];

@@ -25,13 +25,7 @@ pub(super) struct Grant {
 
 impl Grant {
     /// A grant that no browser asked for.
-    pub(super) fn direct(
-        shared: &Shared,
-        user: &User,
-        client_id: &str,
-        audience: Option<&str>,
-        scope: &str,
-    ) -> Grant {
+    pub(super) fn direct(shared: &Shared, user: &User, client_id: &str, audience: Option<&str>, scope: &str) -> Grant {
         if let Some(audience) = audience {
             assert!(shared.api(audience).is_some(), "no API `{audience}`");
         }
@@ -55,20 +49,14 @@ impl Grant {
 
 impl Shared {
     /// OIDC scopes as asked for; an API's scopes as far as the API has them and, with RBAC, the user too.
-    pub(super) fn granted_scope(
-        &self,
-        user: &User,
-        audience: Option<&str>,
-        requested: &str,
-    ) -> Vec<String> {
+    pub(super) fn granted_scope(&self, user: &User, audience: Option<&str>, requested: &str) -> Vec<String> {
         let api = audience.and_then(|audience| self.api(audience));
         let grants = |scope: &&str| match *scope {
             "openid" | "profile" | "email" => true,
             "offline_access" => api.is_none_or(|api| api.allow_offline_access),
             scope => api.is_some_and(|api| {
                 api.scopes.iter().any(|known| known == scope)
-                    && (!api.enforce_permissions
-                        || user.permissions.iter().any(|known| known == scope))
+                    && (!api.enforce_permissions || user.permissions.iter().any(|known| known == scope))
             }),
         };
         let mut granted: Vec<String> = Vec::new();
@@ -118,28 +106,16 @@ impl Shared {
 
     pub(super) fn access_claims(&self, grant: &Grant, user: &User, audience: &str) -> Value {
         let dialect = self.switches().token_dialect;
-        let mut claims = self.api_claims(
-            &user.sub,
-            &grant.client_id,
-            audience,
-            &grant.scope.join(" "),
-        );
+        let mut claims = self.api_claims(&user.sub, &grant.client_id, audience, &grant.scope.join(" "));
         // With `openid`, the token is also good for the userinfo endpoint.
         if grant.has("openid") {
             claims["aud"] = json!([audience, self.url("userinfo")]);
         }
         if dialect.has_permissions() {
             // All of the user's permissions for this API, whatever was asked for.
-            let of_this_api = |permission: &&String| {
-                self.api(audience)
-                    .is_some_and(|api| api.scopes.iter().any(|scope| scope == *permission))
-            };
-            claims["permissions"] = json!(
-                user.permissions
-                    .iter()
-                    .filter(of_this_api)
-                    .collect::<Vec<_>>()
-            );
+            let of_this_api =
+                |permission: &&String| self.api(audience).is_some_and(|api| api.scopes.iter().any(|scope| scope == *permission));
+            claims["permissions"] = json!(user.permissions.iter().filter(of_this_api).collect::<Vec<_>>());
         }
         claims = merged(claims, &Value::Object(custom_claims(user)));
         merged(claims, &self.organization_claims(grant))
@@ -148,8 +124,7 @@ impl Shared {
     /// The token of an application itself (RFC 6749 §4.4).
     pub(super) fn machine_claims(&self, client_id: &str, audience: &str, scope: &str) -> Value {
         let dialect = self.switches().token_dialect;
-        let mut claims =
-            self.api_claims(&format!("{client_id}@clients"), client_id, audience, scope);
+        let mut claims = self.api_claims(&format!("{client_id}@clients"), client_id, audience, scope);
         if !dialect.is_rfc9068() {
             claims["gty"] = json!("client-credentials");
         }
@@ -160,12 +135,7 @@ impl Shared {
     }
 
     /// `sid` or `sub` or both, and never a `nonce` (OIDC Back-Channel Logout §2.4).
-    pub(super) fn logout_claims(
-        &self,
-        client_id: &str,
-        sub: Option<&str>,
-        sid: Option<&str>,
-    ) -> Value {
+    pub(super) fn logout_claims(&self, client_id: &str, sub: Option<&str>, sid: Option<&str>) -> Value {
         let now = self.now();
         let claims = json!({
             "iss": self.issuer,
@@ -201,10 +171,7 @@ impl Shared {
     /// RFC 9068 §2.2 names it `client_id` and wants one.
     fn api_claims(&self, sub: &str, client_id: &str, audience: &str, scope: &str) -> Value {
         let now = self.now();
-        let lifetime = self
-            .api(audience)
-            .map(|api| api.token_lifetime)
-            .unwrap_or_default();
+        let lifetime = self.api(audience).map(|api| api.token_lifetime).unwrap_or_default();
         let claims = json!({
             "iss": self.issuer,
             "sub": sub,

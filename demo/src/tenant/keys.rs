@@ -41,11 +41,7 @@ struct SigningKey {
 impl KeyRing {
     /// Takes its keys from those that earlier tenants of this process left, and makes what is missing.
     pub(super) fn new() -> KeyRing {
-        KeyRing {
-            published: vec![lease(), lease()],
-            revoked: Vec::new(),
-            foreign: None,
-        }
+        KeyRing { published: vec![lease(), lease()], revoked: Vec::new(), foreign: None }
     }
 
     pub(super) fn rotate(&mut self, revoke_previous: bool) {
@@ -79,11 +75,7 @@ impl KeyRing {
             }
         };
         let header = merged(json!({ "alg": "RS256", "typ": "JWT", "kid": kid }), header);
-        let input = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header.to_string()),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
+        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let signature = key.sign(input.as_bytes());
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -94,52 +86,31 @@ impl KeyRing {
         let (header, claims) = input.split_once('.')?;
         let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
         let header: Value = serde_json::from_slice(&decoded(header)?).ok()?;
-        let key = self
-            .published
-            .iter()
-            .find(|key| header["kid"] == key.kid.as_str() && header["alg"] == "RS256")?;
-        UnparsedPublicKey::new(
-            &signature::RSA_PKCS1_2048_8192_SHA256,
-            key.pair.public_key().as_ref(),
-        )
-        .verify(input.as_bytes(), &decoded(signature)?)
-        .ok()?;
+        let key = self.published.iter().find(|key| header["kid"] == key.kid.as_str() && header["alg"] == "RS256")?;
+        UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, key.pair.public_key().as_ref())
+            .verify(input.as_bytes(), &decoded(signature)?)
+            .ok()?;
         serde_json::from_slice(&decoded(claims)?).ok()
     }
 }
 
 impl Drop for KeyRing {
     fn drop(&mut self) {
-        let keys = self
-            .published
-            .drain(..)
-            .chain(self.revoked.drain(..))
-            .chain(self.foreign.take());
-        POOL.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(keys);
+        let keys = self.published.drain(..).chain(self.revoked.drain(..)).chain(self.foreign.take());
+        POOL.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
     }
 }
 
 impl SigningKey {
     fn generate() -> SigningKey {
-        let pair = KeyPair::generate(KeySize::Rsa2048)
-            .unwrap_or_else(|_| panic!("failed to make an RSA key"));
-        SigningKey {
-            kid: random_text(15),
-            pair,
-        }
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap_or_else(|_| panic!("failed to make an RSA key"));
+        SigningKey { kid: random_text(15), pair }
     }
 
     fn sign(&self, input: &[u8]) -> Vec<u8> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(
-                &signature::RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                input,
-                &mut signature,
-            )
+            .sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), input, &mut signature)
             .unwrap_or_else(|_| panic!("failed to sign with an RSA key of our own"));
         signature
     }
@@ -159,9 +130,7 @@ impl SigningKey {
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
@@ -189,9 +158,7 @@ fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
         short @ 0..=0x7f => (usize::from(short), 2),
         long => {
             let bytes = usize::from(long & 0x7f);
-            let length = der[2..2 + bytes]
-                .iter()
-                .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            let length = der[2..2 + bytes].iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
             (length, 2 + bytes)
         }
     };

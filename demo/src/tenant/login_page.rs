@@ -25,11 +25,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
 }
 
 /// `POST /u/login`: `state` and either `persona`, `username` with `password`, or `action=cancel`.
-pub(super) async fn submit(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+pub(super) async fn submit(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     let params = Params::from_form(&body).unwrap_or_default();
     let state = params.get("state").unwrap_or_default();
     let attempt = shared.store().attempt(state);
@@ -38,20 +34,11 @@ pub(super) async fn submit(
     };
     if params.get("action") == Some("cancel") {
         shared.store().end_attempt(state);
-        let callback = attempt.callback_error(
-            &shared,
-            "access_denied",
-            "User did not authorize the request",
-        );
+        let callback = attempt.callback_error(&shared, "access_denied", "User did not authorize the request");
         return found(&callback);
     }
     let Some(user) = proven_user(&shared, &params) else {
-        return sign_in_page(
-            &shared,
-            state,
-            &attempt,
-            params.get("username").or(Some("")),
-        );
+        return sign_in_page(&shared, state, &attempt, params.get("username").or(Some("")));
     };
     let session = shared.new_session(&user);
     let callback = attempt.finish(&shared, &user, &session);
@@ -74,25 +61,13 @@ fn proven_user(shared: &Shared, params: &Params) -> Option<User> {
         return shared.user(persona);
     }
     let user = shared.user(params.get("username")?)?;
-    let matches = user
-        .password
-        .as_deref()
-        .is_some_and(|password| params.get("password") == Some(password));
+    let matches = user.password.as_deref().is_some_and(|password| params.get("password") == Some(password));
     matches.then_some(user)
 }
 
 /// `wrong`: the name that somebody tried in vain.
-fn sign_in_page(
-    shared: &Shared,
-    state: &str,
-    attempt: &Authorization,
-    wrong: Option<&str>,
-) -> Response {
-    let status = if wrong.is_some() {
-        StatusCode::BAD_REQUEST
-    } else {
-        StatusCode::OK
-    };
+fn sign_in_page(shared: &Shared, state: &str, attempt: &Authorization, wrong: Option<&str>) -> Response {
+    let status = if wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let username = wrong.or(attempt.login_hint.as_deref()).unwrap_or_default();
     let personas: Vec<_> = lock(&shared.users)
         .iter()
@@ -102,9 +77,7 @@ fn sign_in_page(
                     "roles": user.roles.join(", "), "blocked": user.blocked })
         })
         .collect();
-    let application = shared
-        .client(&attempt.client_id)
-        .map_or(attempt.client_id.as_str(), |client| &client.name);
+    let application = shared.client(&attempt.client_id).map_or(attempt.client_id.as_str(), |client| &client.name);
     let values = json!({
         "state": state,
         "application": application,
@@ -116,8 +89,5 @@ fn sign_in_page(
 }
 
 fn expired() -> Response {
-    error_page(
-        "This sign-in has expired",
-        "It was used already, or it is older than ten minutes. Go back to the app and start again.",
-    )
+    error_page("This sign-in has expired", "It was used already, or it is older than ten minutes. Go back to the app and start again.")
 }

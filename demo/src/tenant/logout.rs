@@ -15,11 +15,7 @@ use super::{Shared, lock};
 use crate::page::page;
 
 /// `GET /v2/logout?client_id=…&returnTo=…`
-pub(super) async fn v2(
-    State(shared): State<Arc<Shared>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn v2(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = match Params::from_form(&query.unwrap_or_default()) {
         Ok(params) => params,
         Err(text) => return error_page("Invalid request", &text),
@@ -35,35 +31,22 @@ pub(super) async fn v2(
     let target = match params.get("returnTo") {
         Some(url) if allowed.allow_without_query(url) => url.to_owned(),
         Some(url) => {
-            let text = format!(
-                "The \"returnTo\" querystring parameter \"{url}\" is not defined as a valid URL in \"Allowed Logout URLs\"."
-            );
+            let text =
+                format!("The \"returnTo\" querystring parameter \"{url}\" is not defined as a valid URL in \"Allowed Logout URLs\".");
             return error_page("Oops!, something went wrong", &text);
         }
-        None => allowed
-            .exact
-            .first()
-            .cloned()
-            .unwrap_or_else(|| shared.issuer.clone()),
+        None => allowed.exact.first().cloned().unwrap_or_else(|| shared.issuer.clone()),
     };
     signed_out(&shared, &headers, &target)
 }
 
 /// `GET /oidc/logout`
-pub(super) async fn oidc(
-    State(shared): State<Arc<Shared>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn oidc(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     end_session(&shared, &query.unwrap_or_default(), &headers)
 }
 
 /// `POST /oidc/logout`: the same, and the answer to our own question.
-pub(super) async fn oidc_form(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+pub(super) async fn oidc_form(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     end_session(&shared, &body, &headers)
 }
 
@@ -82,23 +65,11 @@ fn end_session(shared: &Shared, query: &str, headers: &HeaderMap) -> Response {
     };
     let session = session_cookie(headers).and_then(|cookie| shared.store().session(&cookie));
     // A link on any page could end the session otherwise (RP-Initiated Logout §6).
-    let must_ask = session
-        .as_ref()
-        .is_some_and(|session| ending.sid.as_deref() != Some(&session.sid));
+    let must_ask = session.as_ref().is_some_and(|session| ending.sid.as_deref() != Some(&session.sid));
     if must_ask && params.get("confirmed") != Some("yes") {
-        let params: Vec<_> = params
-            .into_map()
-            .into_iter()
-            .filter(|(name, _)| name != "confirmed")
-            .collect();
-        let name = session
-            .and_then(|session| shared.user(&session.sub))
-            .map(|user| user.name);
-        return page(
-            StatusCode::OK,
-            "confirm_logout.html",
-            json!({ "params": params, "name": name }),
-        );
+        let params: Vec<_> = params.into_map().into_iter().filter(|(name, _)| name != "confirmed").collect();
+        let name = session.and_then(|session| shared.user(&session.sub)).map(|user| user.name);
+        return page(StatusCode::OK, "confirm_logout.html", json!({ "params": params, "name": name }));
     }
     signed_out(shared, headers, &ending.target)
 }
@@ -125,22 +96,12 @@ impl Ending {
             (hinted, named) => hinted.or(named),
         };
         let allowed = match client_id {
-            Some(id) => {
-                &shared
-                    .client(id)
-                    .ok_or_else(|| format!("Unknown client: {id}"))?
-                    .logout_urls
-            }
+            Some(id) => &shared.client(id).ok_or_else(|| format!("Unknown client: {id}"))?.logout_urls,
             None => &shared.settings.logout_urls,
         };
         let target = match params.get("post_logout_redirect_uri") {
             Some(url) if allowed.allow(url) => match params.get("state") {
-                Some(state) => with_query(
-                    url,
-                    &form_urlencoded::Serializer::new(String::new())
-                        .append_pair("state", state)
-                        .finish(),
-                ),
+                Some(state) => with_query(url, &form_urlencoded::Serializer::new(String::new()).append_pair("state", state).finish()),
                 None => url.to_owned(),
             },
             Some(url) => {
@@ -148,27 +109,15 @@ impl Ending {
                     "The \"post_logout_redirect_uri\" querystring parameter \"{url}\" is not defined as a valid URL in \"Allowed Logout URLs\"."
                 ));
             }
-            None => allowed
-                .exact
-                .first()
-                .cloned()
-                .unwrap_or_else(|| shared.issuer.clone()),
+            None => allowed.exact.first().cloned().unwrap_or_else(|| shared.issuer.clone()),
         };
-        let hinted = hint
-            .as_ref()
-            .and_then(|claims| claims["sid"].as_str())
-            .map(str::to_owned);
-        Ok(Ending {
-            sid: hinted.or_else(|| params.get("logout_hint").map(str::to_owned)),
-            target,
-        })
+        let hinted = hint.as_ref().and_then(|claims| claims["sid"].as_str()).map(str::to_owned);
+        Ok(Ending { sid: hinted.or_else(|| params.get("logout_hint").map(str::to_owned)), target })
     }
 }
 
 fn opened_hint(shared: &Shared, token: &str) -> Option<Value> {
-    lock(&shared.keys)
-        .open(token)
-        .filter(|claims| claims["iss"] == shared.issuer.as_str())
+    lock(&shared.keys).open(token).filter(|claims| claims["iss"] == shared.issuer.as_str())
 }
 
 fn signed_out(shared: &Shared, headers: &HeaderMap, target: &str) -> Response {

@@ -14,10 +14,7 @@ impl Params {
     pub(super) fn from_form(text: &str) -> Result<Params, String> {
         let mut params = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-            if params
-                .insert(name.to_string(), value.into_owned())
-                .is_some()
-            {
+            if params.insert(name.to_string(), value.into_owned()).is_some() {
                 return Err(format!("Parameter specified multiple times: {name}"));
             }
         }
@@ -39,10 +36,7 @@ impl Params {
 
     /// An empty value counts as absent (RFC 6749 §3.1).
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     pub(super) fn into_map(self) -> BTreeMap<String, String> {

@@ -50,60 +50,39 @@ impl Endpoint {
     }
 
     fn at(path: &str) -> Option<Endpoint> {
-        ENDPOINTS
-            .iter()
-            .find(|(_, paths, _)| paths.contains(&path))
-            .map(|(.., endpoint)| *endpoint)
+        ENDPOINTS.iter().find(|(_, paths, _)| paths.contains(&path)).map(|(.., endpoint)| *endpoint)
     }
 }
 
 impl Record {
     pub(super) fn count(&self, endpoint: Endpoint) -> u64 {
-        lock(&self.counts)
-            .get(&endpoint)
-            .copied()
-            .unwrap_or_default()
+        lock(&self.counts).get(&endpoint).copied().unwrap_or_default()
     }
 
     pub(super) fn received(&self, endpoint: Endpoint) -> Vec<ReceivedParams> {
-        lock(&self.received)
-            .get(&endpoint)
-            .map(|kept| kept.iter().cloned().collect())
-            .unwrap_or_default()
+        lock(&self.received).get(&endpoint).map(|kept| kept.iter().cloned().collect()).unwrap_or_default()
     }
 
     pub(super) fn keep(&self, endpoint: Endpoint, params: &Params, headers: &HeaderMap) {
-        let authorization = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
+        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let mut received = lock(&self.received);
         let kept = received.entry(endpoint).or_default();
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(ReceivedParams {
-            params: params.clone().into_map(),
-            authorization: authorization.map(str::to_owned),
-        });
+        kept.push_back(ReceivedParams { params: params.clone().into_map(), authorization: authorization.map(str::to_owned) });
     }
 }
 
 /// Counts each request, then delays or breaks it when a test asked for that.
-pub(super) async fn watch(
-    State(shared): State<Arc<Shared>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn watch(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let Some(endpoint) = Endpoint::at(request.uri().path()) else {
         return next.run(request).await;
     };
     *lock(&shared.record.counts).entry(endpoint).or_default() += 1;
     let (delay, outage) = {
         let switches = shared.switches();
-        (
-            switches.delays.get(&endpoint).copied(),
-            switches.outages.get(&endpoint).copied(),
-        )
+        (switches.delays.get(&endpoint).copied(), switches.outages.get(&endpoint).copied())
     };
     if let Some(delay) = delay {
         tokio::time::sleep(delay).await;
@@ -111,11 +90,7 @@ pub(super) async fn watch(
     match outage {
         Some(status) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-            (
-                status,
-                "This endpoint is out of order, as a test asked for.\n",
-            )
-                .into_response()
+            (status, "This endpoint is out of order, as a test asked for.\n").into_response()
         }
         None => next.run(request).await,
     }
@@ -124,11 +99,7 @@ pub(super) async fn watch(
 const KEPT: usize = 256;
 
 const ENDPOINTS: [(&str, &[&str], Endpoint); 8] = [
-    (
-        "discovery",
-        &["/.well-known/openid-configuration"],
-        Endpoint::Discovery,
-    ),
+    ("discovery", &["/.well-known/openid-configuration"], Endpoint::Discovery),
     ("jwks", &["/.well-known/jwks.json"], Endpoint::Jwks),
     ("authorize", &["/authorize"], Endpoint::Authorize),
     ("login", &["/u/login"], Endpoint::Login),

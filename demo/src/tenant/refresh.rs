@@ -46,25 +46,12 @@ impl Families {
         self.next_id += 1;
         let token = new_token();
         self.by_token.insert(token.clone(), id);
-        self.families.insert(
-            id,
-            Family {
-                grant,
-                current: token.clone(),
-                previous: None,
-                ends: now + lifetime,
-            },
-        );
+        self.families.insert(id, Family { grant, current: token.clone(), previous: None, ends: now + lifetime });
         (id, token)
     }
 
     /// The grant behind a token, and the family's id. A used token outside the leeway revokes the family.
-    pub(super) fn redeem(
-        &mut self,
-        token: &str,
-        client_id: &str,
-        leeway: Duration,
-    ) -> Option<(u64, Grant)> {
+    pub(super) fn redeem(&mut self, token: &str, client_id: &str, leeway: Duration) -> Option<(u64, Grant)> {
         let id = *self.by_token.get(token)?;
         let family = self.families.get(&id)?;
         if family.ends <= Instant::now() || family.grant.client_id != client_id {
@@ -74,9 +61,7 @@ impl Families {
         let forgiven = family
             .previous
             .as_ref()
-            .is_some_and(|(previous, replaced)| {
-                previous == token && !leeway.is_zero() && replaced.elapsed() <= leeway
-            });
+            .is_some_and(|(previous, replaced)| previous == token && !leeway.is_zero() && replaced.elapsed() <= leeway);
         if family.current == token || forgiven {
             return Some((id, family.grant.clone()));
         }
@@ -102,11 +87,7 @@ impl Families {
         let Some(id) = self.by_token.get(token).copied() else {
             return;
         };
-        if self
-            .families
-            .get(&id)
-            .is_some_and(|family| family.grant.client_id == client_id)
-        {
+        if self.families.get(&id).is_some_and(|family| family.grant.client_id == client_id) {
             self.revoke(id);
         }
     }
@@ -122,18 +103,12 @@ impl Families {
 }
 
 /// `POST /oauth/revoke` (RFC 7009). At Auth0 it takes refresh tokens only; an unknown one is a success (§2.2).
-pub(super) async fn revoke(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+pub(super) async fn revoke(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     let revoked = || {
         let params: Params = body_params(&headers, &body)?;
         shared.record.keep(Endpoint::Revoke, &params, &headers);
         let client = shared.authenticated_client(&params, &headers)?;
-        let token = params
-            .get("token")
-            .ok_or_else(|| TokenError::missing("token"))?;
+        let token = params.get("token").ok_or_else(|| TokenError::missing("token"))?;
         shared.store().families.revoke_token(token, &client.id);
         Ok::<_, TokenError>(StatusCode::OK.into_response())
     };

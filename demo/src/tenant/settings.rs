@@ -150,10 +150,7 @@ impl TenantSettings {
     }
 
     pub fn organization(mut self, id: &str, name: &str) -> Self {
-        self.organizations.push(Organization {
-            id: id.into(),
-            name: name.into(),
-        });
+        self.organizations.push(Organization { id: id.into(), name: name.into() });
         self
     }
 }
@@ -164,16 +161,10 @@ impl Default for TenantSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             issuer: None,
             clients: vec![Client::confidential(CLIENT_ID, CLIENT_SECRET)],
-            apis: vec![Api::new(
-                AUDIENCE,
-                &["read:items", "write:items", "device:read", "device:admin"],
-            )],
+            apis: vec![Api::new(AUDIENCE, &["read:items", "write:items", "device:read", "device:admin"])],
             users: User::personas(),
             organizations: Vec::new(),
-            connections: vec![
-                "Username-Password-Authentication".into(),
-                "google-oauth2".into(),
-            ],
+            connections: vec!["Username-Password-Authentication".into(), "google-oauth2".into()],
             logout_urls: UrlRules::default(),
             lifetimes: Lifetimes::default(),
             token_dialect: TokenDialect::AccessTokenAuthz,
@@ -202,10 +193,7 @@ impl Client {
 
     /// A single-page or native application: no secret, PKCE required.
     pub fn public(id: &str) -> Client {
-        Client {
-            auth: ClientAuth::None,
-            ..Client::confidential(id, "")
-        }
+        Client { auth: ClientAuth::None, ..Client::confidential(id, "") }
     }
 
     /// A machine-to-machine application with one client grant.
@@ -256,17 +244,11 @@ impl UrlRules {
     }
 
     pub fn localhost() -> UrlRules {
-        UrlRules {
-            any_localhost: true,
-            ..UrlRules::default()
-        }
+        UrlRules { any_localhost: true, ..UrlRules::default() }
     }
 
     pub fn exactly(urls: &[&str]) -> UrlRules {
-        UrlRules {
-            exact: strings(urls),
-            ..UrlRules::default()
-        }
+        UrlRules { exact: strings(urls), ..UrlRules::default() }
     }
 
     /// Redirect URIs are compared as strings (RFC 6749 §3.1.2.3, RFC 9700 §2.1).
@@ -288,9 +270,7 @@ impl UrlRules {
             return false;
         }
         let host = url.host_str().unwrap_or_default();
-        (self.any_localhost
-            && url.scheme() == "https"
-            && (host == "localhost" || host.ends_with(".localhost")))
+        (self.any_localhost && url.scheme() == "https" && (host == "localhost" || host.ends_with(".localhost")))
             || self.also.is_some_and(|rule| rule(&url))
     }
 }
@@ -372,18 +352,13 @@ impl User {
 
     /// Whether `name` means this person: `sub`, e-mail address or nickname.
     pub(super) fn is(&self, name: &str) -> bool {
-        name == self.sub
-            || name.eq_ignore_ascii_case(&self.email)
-            || name.eq_ignore_ascii_case(&self.nickname)
+        name == self.sub || name.eq_ignore_ascii_case(&self.email) || name.eq_ignore_ascii_case(&self.nickname)
     }
 }
 
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User")
-            .field("sub", &self.sub)
-            .field("email", &self.email)
-            .finish_non_exhaustive()
+        f.debug_struct("User").field("sub", &self.sub).field("email", &self.email).finish_non_exhaustive()
     }
 }
 
@@ -401,17 +376,11 @@ impl Default for Lifetimes {
 
 impl TokenDialect {
     pub(super) fn is_rfc9068(self) -> bool {
-        matches!(
-            self,
-            TokenDialect::Rfc9068Profile | TokenDialect::Rfc9068ProfileAuthz
-        )
+        matches!(self, TokenDialect::Rfc9068Profile | TokenDialect::Rfc9068ProfileAuthz)
     }
 
     pub(super) fn has_permissions(self) -> bool {
-        matches!(
-            self,
-            TokenDialect::AccessTokenAuthz | TokenDialect::Rfc9068ProfileAuthz
-        )
+        matches!(self, TokenDialect::AccessTokenAuthz | TokenDialect::Rfc9068ProfileAuthz)
     }
 }
 

@@ -93,8 +93,7 @@ impl Store {
     /// Authorization codes are for single use (RFC 6749 §4.1.2).
     pub(super) fn spend_code(&mut self, code: &str, family: Option<u64>) {
         self.codes.take(code);
-        self.spent
-            .insert_as(code.to_owned(), family, SPENT_LIFETIME);
+        self.spent.insert_as(code.to_owned(), family, SPENT_LIFETIME);
     }
 
     pub(super) fn keep_opaque(&mut self, token: &str, grant: Grant, lifetime: Duration) {
@@ -126,10 +125,7 @@ impl<T> Expiring<T> {
     }
 
     fn get(&self, key: &str) -> Option<&T> {
-        self.0
-            .get(key)
-            .filter(|(end, _)| *end > Instant::now())
-            .map(|(_, value)| value)
+        self.0.get(key).filter(|(end, _)| *end > Instant::now()).map(|(_, value)| value)
     }
 
     fn take(&mut self, key: &str) {

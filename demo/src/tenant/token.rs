@@ -29,21 +29,10 @@ pub(super) struct TokenError {
 }
 
 /// `POST /oauth/token`
-pub(super) async fn redeem(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+pub(super) async fn redeem(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     match tokens(&shared, &headers, &body) {
         // RFC 6749 §5.1
-        Ok(tokens) => (
-            [
-                (header::CACHE_CONTROL, "no-store"),
-                (header::PRAGMA, "no-cache"),
-            ],
-            Json(tokens),
-        )
-            .into_response(),
+        Ok(tokens) => ([(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], Json(tokens)).into_response(),
         Err(error) => error.into_response(),
     }
 }
@@ -51,26 +40,15 @@ pub(super) async fn redeem(
 fn tokens(shared: &Shared, headers: &HeaderMap, body: &str) -> Result<Value, TokenError> {
     let params = body_params(headers, body)?;
     shared.record.keep(Endpoint::Token, &params, headers);
-    let grant_type = params
-        .get("grant_type")
-        .ok_or_else(|| TokenError::missing("grant_type"))?;
+    let grant_type = params.get("grant_type").ok_or_else(|| TokenError::missing("grant_type"))?;
     let client = shared.authenticated_client(&params, headers)?;
-    if !matches!(
-        grant_type,
-        "authorization_code" | "refresh_token" | "client_credentials"
-    ) {
-        return Err(TokenError::forbidden(
-            "unsupported_grant_type",
-            format!("Unsupported grant type: {grant_type}"),
-        ));
+    if !matches!(grant_type, "authorization_code" | "refresh_token" | "client_credentials") {
+        return Err(TokenError::forbidden("unsupported_grant_type", format!("Unsupported grant type: {grant_type}")));
     }
     if !client.may_use(grant_type) {
         let text = format!("Grant type '{grant_type}' not allowed for the client.");
         let uri = Some("https://auth0.com/docs/clients/client-grant-types");
-        return Err(TokenError {
-            uri,
-            ..TokenError::forbidden("unauthorized_client", text)
-        });
+        return Err(TokenError { uri, ..TokenError::forbidden("unauthorized_client", text) });
     }
     match grant_type {
         "authorization_code" => from_code(shared, client, &params),
@@ -80,16 +58,10 @@ fn tokens(shared: &Shared, headers: &HeaderMap, body: &str) -> Result<Value, Tok
 }
 
 fn from_code(shared: &Shared, client: &Client, params: &Params) -> Result<Value, TokenError> {
-    let code = params
-        .get("code")
-        .ok_or_else(|| TokenError::missing("code"))?;
+    let code = params.get("code").ok_or_else(|| TokenError::missing("code"))?;
     let invalid = || TokenError::forbidden("invalid_grant", "Invalid authorization code");
     let presented = shared.store().code(code);
-    let CodeGrant {
-        grant,
-        redirect_uri,
-        challenge,
-    } = match presented {
+    let CodeGrant { grant, redirect_uri, challenge } = match presented {
         Code::Fresh(grant) => *grant,
         Code::Spent(family) => {
             // RFC 6749 §4.1.2: what came of a code that is used twice should be revoked.
@@ -104,62 +76,36 @@ fn from_code(shared: &Shared, client: &Client, params: &Params) -> Result<Value,
         return Err(invalid());
     }
     if params.get("redirect_uri") != Some(&redirect_uri) {
-        let text =
-            "The redirect URI is wrong. You sent a different one to the authorization endpoint.";
+        let text = "The redirect URI is wrong. You sent a different one to the authorization endpoint.";
         return Err(TokenError::forbidden("invalid_grant", text));
     }
     if !verifier_holds(challenge.as_deref(), params.get("code_verifier")) {
         shared.store().spend_code(code, None);
-        return Err(TokenError::forbidden(
-            "invalid_grant",
-            "Failed to verify code verifier",
-        ));
+        return Err(TokenError::forbidden("invalid_grant", "Failed to verify code verifier"));
     }
-    let user = shared
-        .user(&grant.sub)
-        .filter(|user| !user.blocked)
-        .ok_or_else(invalid)?;
+    let user = shared.user(&grant.sub).filter(|user| !user.blocked).ok_or_else(invalid)?;
     let refreshable = grant.has("offline_access") && client.may_use("refresh_token");
-    let family = refreshable.then(|| {
-        shared
-            .store()
-            .families
-            .begin(grant.clone(), shared.settings.lifetimes.refresh_token)
-    });
+    let family = refreshable.then(|| shared.store().families.begin(grant.clone(), shared.settings.lifetimes.refresh_token));
     let (family, refresh_token) = family.unzip();
     shared.store().spend_code(code, family);
     Ok(answer(shared, &grant, &user, refresh_token))
 }
 
-fn from_refresh_token(
-    shared: &Shared,
-    client: &Client,
-    params: &Params,
-) -> Result<Value, TokenError> {
-    let token = params
-        .get("refresh_token")
-        .ok_or_else(|| TokenError::missing("refresh_token"))?;
+fn from_refresh_token(shared: &Shared, client: &Client, params: &Params) -> Result<Value, TokenError> {
+    let token = params.get("refresh_token").ok_or_else(|| TokenError::missing("refresh_token"))?;
     let invalid = || TokenError::forbidden("invalid_grant", "Unknown or invalid refresh token.");
     let leeway = shared.switches().refresh_leeway;
     let mut store = shared.store();
-    let (family, mut grant) = store
-        .families
-        .redeem(token, &client.id, leeway)
-        .ok_or_else(invalid)?;
+    let (family, mut grant) = store.families.redeem(token, &client.id, leeway).ok_or_else(invalid)?;
     let Some(user) = shared.user(&grant.sub).filter(|user| !user.blocked) else {
         store.families.revoke(family);
         return Err(invalid());
     };
-    let refresh_token = client
-        .refresh_rotation
-        .then(|| store.families.rotate(family))
-        .flatten();
+    let refresh_token = client.refresh_rotation.then(|| store.families.rotate(family)).flatten();
     drop(store);
     if let Some(scope) = params.get("scope") {
         // RFC 6749 §6: less than what was granted, never more.
-        grant
-            .scope
-            .retain(|granted| scope.split(' ').any(|asked| asked == granted));
+        grant.scope.retain(|granted| scope.split(' ').any(|asked| asked == granted));
     }
     // A renewed ID token answers no authentication request, so it repeats no nonce (OIDC Core §12.2).
     grant.nonce = None;
@@ -168,19 +114,11 @@ fn from_refresh_token(
     Ok(answer(shared, &grant, &user, refresh_token))
 }
 
-fn from_client_credentials(
-    shared: &Shared,
-    client: &Client,
-    params: &Params,
-) -> Result<Value, TokenError> {
+fn from_client_credentials(shared: &Shared, client: &Client, params: &Params) -> Result<Value, TokenError> {
     let denied = |text: String| TokenError::forbidden("access_denied", text);
-    let audience = params
-        .get("audience")
-        .ok_or_else(|| denied("Non-global clients are not allowed access to APIv1".into()))?;
+    let audience = params.get("audience").ok_or_else(|| denied("Non-global clients are not allowed access to APIv1".into()))?;
     let Some(api) = shared.api(audience) else {
-        return Err(denied(format!(
-            "Service not enabled within domain: {audience}"
-        )));
+        return Err(denied(format!("Service not enabled within domain: {audience}")));
     };
     let Some(granted) = client.machine_scopes.get(audience) else {
         return Err(denied(format!(
@@ -188,14 +126,8 @@ fn from_client_credentials(
         )));
     };
     let asked = params.get("scope");
-    let wanted =
-        |scope: &&String| asked.is_none_or(|asked| asked.split(' ').any(|asked| asked == *scope));
-    let scope = granted
-        .iter()
-        .filter(wanted)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let wanted = |scope: &&String| asked.is_none_or(|asked| asked.split(' ').any(|asked| asked == *scope));
+    let scope = granted.iter().filter(wanted).cloned().collect::<Vec<_>>().join(" ");
     let claims = shared.machine_claims(&client.id, audience, &scope);
     Ok(json!({
         "access_token": shared.sign_access_token(claims),
@@ -209,14 +141,8 @@ fn from_client_credentials(
 fn answer(shared: &Shared, grant: &Grant, user: &User, refresh_token: Option<String>) -> Value {
     let (access_token, lifetime) = match grant.audience.as_deref() {
         Some(audience) => {
-            let lifetime = shared
-                .api(audience)
-                .map(|api| api.token_lifetime)
-                .unwrap_or_default();
-            (
-                shared.sign_access_token(shared.access_claims(grant, user, audience)),
-                lifetime,
-            )
+            let lifetime = shared.api(audience).map(|api| api.token_lifetime).unwrap_or_default();
+            (shared.sign_access_token(shared.access_claims(grant, user, audience)), lifetime)
         }
         None => {
             let lifetime = shared.settings.lifetimes.opaque_access_token;
@@ -245,67 +171,36 @@ fn answer(shared: &Shared, grant: &Grant, user: &User, refresh_token: Option<Str
 fn verifier_holds(challenge: Option<&str>, verifier: Option<&str>) -> bool {
     match (challenge, verifier) {
         (None, None) => true,
-        (Some(challenge), Some(verifier)) => {
-            URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()))
-                == challenge
-        }
+        (Some(challenge), Some(verifier)) => URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes())) == challenge,
         (Some(_), None) | (None, Some(_)) => false,
     }
 }
 
 /// A form or, as Auth0 allows, a JSON object.
 pub(super) fn body_params(headers: &HeaderMap, body: &str) -> Result<Params, TokenError> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let media_type = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let params = match media_type.as_str() {
         "application/json" => Params::from_json(body),
         "application/x-www-form-urlencoded" => Params::from_form(body),
         _ => Err("Expected a form or a JSON object".into()),
     };
-    params.map_err(|description| TokenError {
-        status: StatusCode::BAD_REQUEST,
-        error: "invalid_request",
-        description,
-        uri: None,
-    })
+    params.map_err(|description| TokenError { status: StatusCode::BAD_REQUEST, error: "invalid_request", description, uri: None })
 }
 
 impl TokenError {
     /// Auth0's answer to a wrong secret, an unknown application, and the wrong method alike.
     pub(super) fn unauthorized() -> TokenError {
-        TokenError {
-            status: StatusCode::UNAUTHORIZED,
-            error: "access_denied",
-            description: "Unauthorized".into(),
-            uri: None,
-        }
+        TokenError { status: StatusCode::UNAUTHORIZED, error: "access_denied", description: "Unauthorized".into(), uri: None }
     }
 
     pub(super) fn missing(name: &str) -> TokenError {
         let description = format!("Missing required parameter: {name}");
-        TokenError {
-            status: StatusCode::BAD_REQUEST,
-            error: "invalid_request",
-            description,
-            uri: None,
-        }
+        TokenError { status: StatusCode::BAD_REQUEST, error: "invalid_request", description, uri: None }
     }
 
     fn forbidden(error: &'static str, description: impl Into<String>) -> TokenError {
-        TokenError {
-            status: StatusCode::FORBIDDEN,
-            error,
-            description: description.into(),
-            uri: None,
-        }
+        TokenError { status: StatusCode::FORBIDDEN, error, description: description.into(), uri: None }
     }
 }
 
@@ -315,11 +210,6 @@ impl IntoResponse for TokenError {
         if let Some(uri) = self.uri {
             body["error_uri"] = json!(uri);
         }
-        (
-            self.status,
-            [(header::CACHE_CONTROL, "no-store")],
-            Json(body),
-        )
-            .into_response()
+        (self.status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
     }
 }

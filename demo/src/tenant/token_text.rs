@@ -15,15 +15,8 @@ pub(super) fn random_text(bytes: usize) -> String {
 /// An access token without an audience: it has the five segments of a JWE with an empty encrypted key (RFC 7516 §7.1),
 /// as Auth0's has, and nobody but the tenant can read it.
 pub(super) fn opaque_token(issuer: &str) -> String {
-    let header = URL_SAFE_NO_PAD.encode(format!(
-        r#"{{"alg":"dir","enc":"A256GCM","iss":"{issuer}"}}"#
-    ));
-    format!(
-        "{header}..{}.{}.{}",
-        random_text(12),
-        random_text(96),
-        random_text(16)
-    )
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"dir","enc":"A256GCM","iss":"{issuer}"}}"#));
+    format!("{header}..{}.{}.{}", random_text(12), random_text(96), random_text(16))
 }
 
 /// Lays the members of `over` on `base`; a `null` removes the member.

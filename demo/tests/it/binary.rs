@@ -22,9 +22,7 @@ impl Demo {
         fs::write(&script, format!("#!/bin/sh\n{doorward}\n")).expect("a script");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("rights");
         let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
-        let ports = listeners
-            .each_ref()
-            .map(|listener| listener.local_addr().expect("an address").port());
+        let ports = listeners.each_ref().map(|listener| listener.local_addr().expect("an address").port());
         Demo { dir, ports }
     }
 
@@ -35,24 +33,9 @@ impl Demo {
     fn command(&self, more: &[&str]) -> Command {
         let [port, tenant, admin] = self.ports.map(|port| port.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward-demo"));
-        command.args([
-            "--port",
-            &port,
-            "--tenant-port",
-            &tenant,
-            "--admin-port",
-            &admin,
-        ]);
-        command
-            .arg("--data")
-            .arg(self.data())
-            .arg("--doorward")
-            .arg(self.dir.path().join("doorward"))
-            .args(more);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(["--port", &port, "--tenant-port", &tenant, "--admin-port", &admin]);
+        command.arg("--data").arg(self.data()).arg("--doorward").arg(self.dir.path().join("doorward")).args(more);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -79,13 +62,7 @@ fn check_only_prints_the_configuration_and_keeps_its_secrets() {
     assert!(config.contains("kind: auth0") && config.contains("Never for production"));
     assert!(config.contains(&format!("domain: \"127.0.0.1:{}\"", demo.ports[1])));
 
-    let kept = [
-        "tls/ca.crt",
-        "tls/server.crt",
-        "tls/server.key",
-        "secrets/session.key",
-        "secrets/client",
-    ];
+    let kept = ["tls/ca.crt", "tls/server.crt", "tls/server.key", "secrets/session.key", "secrets/client"];
     let before = kept.map(|name| demo.read(name));
     assert!(before.iter().all(|text| !text.is_empty()));
     assert!(demo.run(&["--check-only"]).status.success());
@@ -103,18 +80,12 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn a_taken_port_is_named_with_its_flag() {
     let demo = Demo::new("exit 9");
-    for (index, flag) in ["--port", "--tenant-port", "--admin-port"]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, flag) in ["--port", "--tenant-port", "--admin-port"].into_iter().enumerate() {
         let port = demo.ports[index];
         let _taken = TcpListener::bind(("127.0.0.1", port)).expect("the port");
         let refused = demo.run(&[]);
         assert_eq!(refused.status.code(), Some(1));
-        assert_eq!(
-            text(&refused.stderr),
-            format!("error: port {port} is in use; choose another with {flag}\n")
-        );
+        assert_eq!(text(&refused.stderr), format!("error: port {port} is in use; choose another with {flag}\n"));
     }
 }
 
@@ -124,11 +95,7 @@ fn a_doorward_that_dies_is_reported_with_its_last_words() {
     let failed = demo.run(&[]);
     let error = text(&failed.stderr);
     assert_eq!(failed.status.code(), Some(1));
-    assert!(
-        error.contains("doorward stopped by itself (exit status: 78)")
-            && error.contains("unknown key `provders`"),
-        "{error}"
-    );
+    assert!(error.contains("doorward stopped by itself (exit status: 78)") && error.contains("unknown key `provders`"), "{error}");
     assert!(demo.read("doorward.log").contains("unknown key"));
 }
 
@@ -137,17 +104,12 @@ fn a_missing_doorward_is_explained() {
     let demo = Demo::new("exit 9");
     fs::remove_file(demo.dir.path().join("doorward")).expect("a file");
     let error = text(&demo.run(&[]).stderr);
-    assert!(
-        error.contains("there is no doorward at") && error.contains("--doorward"),
-        "{error}"
-    );
+    assert!(error.contains("there is no doorward at") && error.contains("--doorward"), "{error}");
 }
 
 #[test]
 fn a_signal_stops_the_child_gracefully_and_is_a_good_end() {
-    let demo = Demo::new(
-        "trap 'echo drained >&2; exit 0' TERM; echo started $1 $2 >&2; while :; do sleep 0.1; done",
-    );
+    let demo = Demo::new("trap 'echo drained >&2; exit 0' TERM; echo started $1 $2 >&2; while :; do sleep 0.1; done");
     for signal in [Signal::TERM, Signal::INT] {
         let mut child = demo.command(&[]).spawn().expect("a demo");
         let deadline = Instant::now() + Duration::from_secs(30);

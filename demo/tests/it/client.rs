@@ -19,15 +19,11 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     pub fn location(&self) -> &str {
-        self.header("location")
-            .unwrap_or_else(|| panic!("no redirect: {} {}", self.status, self.body))
+        self.header("location").unwrap_or_else(|| panic!("no redirect: {} {}", self.status, self.body))
     }
 
     /// `name=value` of the first cookie that is set.
@@ -37,8 +33,7 @@ impl Answer {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body)
-            .unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.body))
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.body))
     }
 
     /// Status, error and description of a token endpoint's refusal.
@@ -59,28 +54,16 @@ pub async fn send(address: SocketAddr, head: &str, headers: &[(&str, &str)], bod
     }
     request += &format!("\r\n{body}");
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("a request");
+    stream.write_all(request.as_bytes()).await.expect("a request");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.expect("an answer");
     let text = String::from_utf8(bytes).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.lines();
-    let status = lines
-        .next()
-        .and_then(|line| line.split(' ').nth(1)?.parse().ok())
-        .expect("a status");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
     let headers = lines.filter_map(|line| line.split_once(": "));
-    let headers = headers
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-        .collect();
-    Answer {
-        status,
-        headers,
-        body: body.to_owned(),
-    }
+    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    Answer { status, headers, body: body.to_owned() }
 }
 
 pub async fn get(tenant: &Tenant, target: &str) -> Answer {
@@ -88,34 +71,17 @@ pub async fn get(tenant: &Tenant, target: &str) -> Answer {
 }
 
 pub async fn get_with(tenant: &Tenant, target: &str, headers: &[(&str, &str)]) -> Answer {
-    send(
-        tenant.address(),
-        &format!("GET {}", path_of(tenant, target)),
-        headers,
-        "",
-    )
-    .await
+    send(tenant.address(), &format!("GET {}", path_of(tenant, target)), headers, "").await
 }
 
 pub async fn post(tenant: &Tenant, target: &str, pairs: &[(&str, &str)]) -> Answer {
     post_with(tenant, target, &[], pairs).await
 }
 
-pub async fn post_with(
-    tenant: &Tenant,
-    target: &str,
-    headers: &[(&str, &str)],
-    pairs: &[(&str, &str)],
-) -> Answer {
+pub async fn post_with(tenant: &Tenant, target: &str, headers: &[(&str, &str)], pairs: &[(&str, &str)]) -> Answer {
     let mut all = vec![("Content-Type", "application/x-www-form-urlencoded")];
     all.extend(headers);
-    send(
-        tenant.address(),
-        &format!("POST {target}"),
-        &all,
-        &encoded(pairs),
-    )
-    .await
+    send(tenant.address(), &format!("POST {target}"), &all, &encoded(pairs)).await
 }
 
 fn path_of(tenant: &Tenant, url: &str) -> String {
@@ -126,16 +92,12 @@ fn path_of(tenant: &Tenant, url: &str) -> String {
 }
 
 pub fn encoded(pairs: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(pairs)
-        .finish()
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 pub fn query_of(url: &str) -> BTreeMap<String, String> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect()
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 pub async fn tenant() -> Tenant {
@@ -167,12 +129,8 @@ pub fn authorization(tenant: &Tenant, changes: &[(&str, &str)]) -> String {
 
 /// The code that a persona's sign-in yields.
 pub fn code(tenant: &Tenant, persona: &str, changes: &[(&str, &str)]) -> String {
-    let callback = tenant
-        .sign_in(&authorization(tenant, changes), persona)
-        .expect("a callback");
-    query_of(&callback)
-        .remove("code")
-        .unwrap_or_else(|| panic!("no code: {callback}"))
+    let callback = tenant.sign_in(&authorization(tenant, changes), persona).expect("a callback");
+    query_of(&callback).remove("code").unwrap_or_else(|| panic!("no code: {callback}"))
 }
 
 /// An ordinary code redemption, with changes: an empty value leaves the parameter out.
@@ -187,12 +145,7 @@ pub async fn redeem(tenant: &Tenant, code: &str, changes: &[(&str, &str)]) -> An
     ]);
     params.extend(changes.iter().copied());
     params.retain(|_, value| !value.is_empty());
-    post(
-        tenant,
-        "/oauth/token",
-        &params.into_iter().collect::<Vec<_>>(),
-    )
-    .await
+    post(tenant, "/oauth/token", &params.into_iter().collect::<Vec<_>>()).await
 }
 
 pub fn header_of(token: &str) -> Value {

@@ -7,37 +7,21 @@ use doorward_demo::tenant::{CLIENT_ID, CLIENT_SECRET, Tenant};
 use crate::client::*;
 
 async fn first_token(tenant: &Tenant) -> String {
-    let code = code(
-        tenant,
-        "vera",
-        &[("scope", "openid email offline_access device:read")],
-    );
+    let code = code(tenant, "vera", &[("scope", "openid email offline_access device:read")]);
     token_in(&redeem(tenant, &code, &[]).await)
 }
 
 async fn refresh(tenant: &Tenant, token: &str) -> Answer {
-    let pairs = [
-        ("grant_type", "refresh_token"),
-        ("client_id", CLIENT_ID),
-        ("client_secret", CLIENT_SECRET),
-        ("refresh_token", token),
-    ];
+    let pairs = [("grant_type", "refresh_token"), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET), ("refresh_token", token)];
     post(tenant, "/oauth/token", &pairs).await
 }
 
 fn token_in(answer: &Answer) -> String {
-    answer.json()["refresh_token"]
-        .as_str()
-        .expect("a refresh token")
-        .to_owned()
+    answer.json()["refresh_token"].as_str().expect("a refresh token").to_owned()
 }
 
 fn refused() -> (u16, String, String) {
-    (
-        403,
-        "invalid_grant".into(),
-        "Unknown or invalid refresh token.".into(),
-    )
+    (403, "invalid_grant".into(), "Unknown or invalid refresh token.".into())
 }
 
 #[tokio::test]
@@ -61,10 +45,7 @@ async fn a_used_token_ends_the_whole_family() {
     assert_eq!(refresh(&tenant, &first).await.refusal(), refused());
     assert_eq!(refresh(&tenant, &second).await.refusal(), refused());
     // Another sign-in is another family.
-    assert_eq!(
-        refresh(&tenant, &first_token(&tenant).await).await.status,
-        200
-    );
+    assert_eq!(refresh(&tenant, &first_token(&tenant).await).await.status, 200);
 }
 
 #[tokio::test]
@@ -76,34 +57,18 @@ async fn within_the_leeway_only_the_token_just_before_is_forgiven() {
     let third = token_in(&refresh(&tenant, &first).await);
     assert_ne!(second, third);
     assert_eq!(refresh(&tenant, &third).await.status, 200);
-    assert_eq!(
-        refresh(&tenant, &first).await.refusal(),
-        refused(),
-        "two before"
-    );
-    assert_eq!(
-        refresh(&tenant, &third).await.refusal(),
-        refused(),
-        "the family is gone"
-    );
+    assert_eq!(refresh(&tenant, &first).await.refusal(), refused(), "two before");
+    assert_eq!(refresh(&tenant, &third).await.refusal(), refused(), "the family is gone");
 }
 
 #[tokio::test]
 async fn a_revoked_token_and_a_blocked_user_get_nothing() {
     let tenant = tenant().await;
     let token = first_token(&tenant).await;
-    let wrong = [
-        ("client_id", CLIENT_ID),
-        ("client_secret", "wrong"),
-        ("token", token.as_str()),
-    ];
+    let wrong = [("client_id", CLIENT_ID), ("client_secret", "wrong"), ("token", token.as_str())];
     assert_eq!(post(&tenant, "/oauth/revoke", &wrong).await.status, 401);
     let token = token_in(&refresh(&tenant, &token).await);
-    let right = [
-        ("client_id", CLIENT_ID),
-        ("client_secret", CLIENT_SECRET),
-        ("token", token.as_str()),
-    ];
+    let right = [("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET), ("token", token.as_str())];
     assert_eq!(post(&tenant, "/oauth/revoke", &right).await.status, 200);
     assert_eq!(refresh(&tenant, &token).await.refusal(), refused());
 
@@ -118,8 +83,7 @@ async fn a_refresh_tells_what_changed_about_the_person() {
     let token = first_token(&tenant).await;
     tenant.change_user("vera", |vera| {
         vera.roles = vec!["editor".into()];
-        vera.permissions
-            .retain(|permission| permission != "device:read");
+        vera.permissions.retain(|permission| permission != "device:read");
     });
     let answer = refresh(&tenant, &token).await.json();
     let access = claims_of(answer["access_token"].as_str().expect("a token"));

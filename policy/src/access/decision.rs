@@ -109,9 +109,25 @@ pub enum DenyReason {
 impl DenyReason {
     /// Every reason, for tables and tests.
     pub const ALL: &'static [Self] = &[
-        Self::BadRequest, Self::AmbiguousPath, Self::MethodNotServed, Self::UriTooLong, Self::HeaderTooLarge, Self::BodyTooLarge, Self::UnknownHost,
-        Self::NoRoute, Self::NoRule, Self::Nobody, Self::Network, Self::Role, Self::Permission, Self::Scope, Self::Claim, Self::EmailDomain,
-        Self::IdentityTooLarge, Self::CannotVerify, Self::CrossOrigin,
+        Self::BadRequest,
+        Self::AmbiguousPath,
+        Self::MethodNotServed,
+        Self::UriTooLong,
+        Self::HeaderTooLarge,
+        Self::BodyTooLarge,
+        Self::UnknownHost,
+        Self::NoRoute,
+        Self::NoRule,
+        Self::Nobody,
+        Self::Network,
+        Self::Role,
+        Self::Permission,
+        Self::Scope,
+        Self::Claim,
+        Self::EmailDomain,
+        Self::IdentityTooLarge,
+        Self::CannotVerify,
+        Self::CrossOrigin,
     ];
 
     /// What logs and metrics call it.
@@ -227,7 +243,12 @@ fn admit(found: &Match<'_>, identity: Option<&Identity>) -> Decision {
         Err(_) => return Decision::Deny(DenyReason::IdentityTooLarge),
     };
     let bearer = identity.is_some_and(|identity| identity.proof() == Proof::Bearer);
-    Decision::Allow(Permit { route: found.route_index, edits, authenticated: identity.is_some(), pass_token: bearer && found.route.pass_token })
+    Decision::Allow(Permit {
+        route: found.route_index,
+        edits,
+        authenticated: identity.is_some(),
+        pass_token: bearer && found.route.pass_token,
+    })
 }
 
 fn challenge(accept: Accept, fault: Option<CredentialFault>) -> Challenge {

@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn path_15_an_escaped_character_is_the_character_to_rules_as_it_is_to_apps() {
         for character in "@:()+!|^$&',=[]*~-_. #?\u{e9}".chars() {
-            let escaped: String = percent_encoding::percent_encode(character.to_string().as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string();
+            let escaped: String =
+                percent_encoding::percent_encode(character.to_string().as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string();
             let request = CleanPath::parse(format!("/{escaped}admin/x").as_bytes()).unwrap();
             let pattern = PathPattern::parse(&format!("/{escaped}admin/**")).unwrap();
             assert!(pattern.matches(&request), "{escaped}");

@@ -64,9 +64,13 @@ impl Requirement {
 
     pub(super) fn top_level(&self) -> Vec<&str> {
         let Self::Needs(needs) = self else { return Vec::new() };
-        needs.claims.iter().flat_map(|test| match test {
-            ClaimTest::Equals(path, _) | ClaimTest::Contains(path, _) => path.top_level(),
-        }).collect()
+        needs
+            .claims
+            .iter()
+            .flat_map(|test| match test {
+                ClaimTest::Equals(path, _) | ClaimTest::Contains(path, _) => path.top_level(),
+            })
+            .collect()
     }
 }
 

@@ -17,7 +17,12 @@ fn mapping() -> IdentityMapping {
 }
 
 fn rule(name: &str, paths: &[&str], methods: &[Method], allow: Requirement) -> Rule {
-    Rule { name: name.into(), paths: paths.iter().map(|text| PathPattern::parse(text).unwrap()).collect(), methods: methods.to_vec(), allow }
+    Rule {
+        name: name.into(),
+        paths: paths.iter().map(|text| PathPattern::parse(text).unwrap()).collect(),
+        methods: methods.to_vec(),
+        allow,
+    }
 }
 
 fn route(name: &str, host: &str, prefix: &str, rules: Vec<Rule>) -> Route {
@@ -111,12 +116,17 @@ fn two_routes_that_nobody_could_tell_apart_are_refused() {
 
 #[test]
 fn the_first_rule_that_matches_decides_and_none_refuses() {
-    let policy = policy(vec![route("app", "app.example", "/", vec![
-        rule("app/1", &["/public/**"], &[], Requirement::Public),
-        rule("app/2", &["/items/**"], &[Method::GET], Requirement::SignedIn),
-        rule("app/3", &["/items/**"], &[Method::POST], Requirement::Nobody),
-        rule("app/4", &["/**"], &[Method::DELETE], Requirement::SignedIn),
-    ])]);
+    let policy = policy(vec![route(
+        "app",
+        "app.example",
+        "/",
+        vec![
+            rule("app/1", &["/public/**"], &[], Requirement::Public),
+            rule("app/2", &["/items/**"], &[Method::GET], Requirement::SignedIn),
+            rule("app/3", &["/items/**"], &[Method::POST], Requirement::Nobody),
+            rule("app/4", &["/**"], &[Method::DELETE], Requirement::SignedIn),
+        ],
+    )]);
     for (method, path, expected) in [
         (Method::GET, "/public/x", Ok("app/1")),
         (Method::GET, "/items/1", Ok("app/2")),
@@ -135,7 +145,12 @@ fn the_first_rule_that_matches_decides_and_none_refuses() {
 #[test]
 fn path_40_to_46_parameters_that_lead_to_another_rule_or_route_are_ambiguous() {
     let policy = policy(vec![
-        route("app", "app.example", "/", vec![rule("admin", &["/admin/**"], &[], Requirement::Nobody), rule("rest", &[], &[], Requirement::Public)]),
+        route(
+            "app",
+            "app.example",
+            "/",
+            vec![rule("admin", &["/admin/**"], &[], Requirement::Nobody), rule("rest", &[], &[], Requirement::Public)],
+        ),
         route("api", "app.example", "/api", vec![rule("api", &[], &[], Requirement::Public)]),
     ]);
     for path in ["/admin;x=1", "/admin;/x", "/;x/admin", "/%3bx/admin", "/api;x/y", "/;/api"] {
@@ -180,7 +195,14 @@ fn each_requirement_and_its_twin() {
         ("other e-mail domain", needs(|n| n.email_domains = vec!["cme.dev".into()]), "email_domain"),
         ("network", needs(|n| n.networks = vec!["192.0.2.0/24".parse().unwrap()]), "allow"),
         ("other network", needs(|n| n.networks = vec!["198.51.100.0/24".parse().unwrap()]), "network"),
-        ("role and network", needs(|n| { n.any_role = vec!["admin".into()]; n.networks = vec!["192.0.2.0/24".parse().unwrap()]; }), "role"),
+        (
+            "role and network",
+            needs(|n| {
+                n.any_role = vec!["admin".into()];
+                n.networks = vec!["192.0.2.0/24".parse().unwrap()];
+            }),
+            "role",
+        ),
     ] {
         assert_eq!(decided(allow, &known), expected, "{name}");
     }
@@ -224,7 +246,19 @@ fn adv_o2p_12_one_verified_address_with_one_at_sign_in_exactly_the_domain() {
     for email in ["a@corp.test", "a.b+c@CORP.test"] {
         assert_eq!(with(email, json!(true)), "allow", "{email}");
     }
-    for email in ["x@evil.test@corp.test", "x@corp.test@evil.test", "x@corp.test.", "\"a@corp.test\"@evil.test", "x@corp.test\n", "@corp.test", "corp.test", "x@xcorp.test", "x@sub.corp.test", "", "x\u{a0}@corp.test"] {
+    for email in [
+        "x@evil.test@corp.test",
+        "x@corp.test@evil.test",
+        "x@corp.test.",
+        "\"a@corp.test\"@evil.test",
+        "x@corp.test\n",
+        "@corp.test",
+        "corp.test",
+        "x@xcorp.test",
+        "x@sub.corp.test",
+        "",
+        "x\u{a0}@corp.test",
+    ] {
         assert_eq!(with(email, json!(true)), "email_domain", "{email:?}");
     }
     for verified in [json!(false), json!("true"), json!(1), json!([true])] {
@@ -263,7 +297,11 @@ fn hdr_42_43_headers_are_absent_without_their_claim_and_all_refused_beyond_the_b
 
 #[test]
 fn ten_thousand_routes_are_found_in_steps_of_the_path() {
-    let routes: Vec<Route> = (0..10_000).map(|at| route(&format!("r{at}"), "app.example", &format!("/apps/a{at}"), vec![rule(&format!("r{at}/1"), &[], &[], Requirement::Public)])).collect();
+    let routes: Vec<Route> = (0..10_000)
+        .map(|at| {
+            route(&format!("r{at}"), "app.example", &format!("/apps/a{at}"), vec![rule(&format!("r{at}/1"), &[], &[], Requirement::Public)])
+        })
+        .collect();
     let policy = policy(routes);
     assert_eq!(found(&policy, Method::GET, "app.example", "/apps/a9999/x").as_deref(), Ok("r9999/1"));
     assert_eq!(found(&policy, Method::GET, "app.example", "/apps/a10000/x"), Err(DenyReason::NoRoute));

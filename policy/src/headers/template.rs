@@ -126,10 +126,12 @@ fn part(name: &str) -> Result<Part, TemplateFault> {
 impl Part {
     /// Writes what the identity has; false when it has nothing of it.
     fn write(&self, identity: &Identity, into: &mut String) -> bool {
-        let text = |value: Option<&str>, into: &mut String| value.is_some_and(|value| {
-            encode_text(value, into);
-            true
-        });
+        let text = |value: Option<&str>, into: &mut String| {
+            value.is_some_and(|value| {
+                encode_text(value, into);
+                true
+            })
+        };
         let list = |items: &[Box<str>], into: &mut String| {
             encode_list(items.iter().map(AsRef::as_ref), into);
             !items.is_empty()

@@ -186,7 +186,9 @@ impl Operator {
 pub(crate) fn contains_any(value: &Value, wanted: &[Value]) -> bool {
     match value {
         Value::Array(items) => items.iter().any(|item| wanted.contains(item)),
-        Value::String(names) => wanted.iter().filter_map(Value::as_str).any(|want| !want.is_empty() && names.split(' ').any(|name| name == want)),
+        Value::String(names) => {
+            wanted.iter().filter_map(Value::as_str).any(|want| !want.is_empty() && names.split(' ').any(|name| name == want))
+        }
         _ => false,
     }
 }

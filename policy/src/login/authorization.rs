@@ -8,8 +8,21 @@ use super::Attempt;
 
 /// Parameters that are ours to set: neither the configuration nor a caller can add a second one.
 pub const RESERVED_PARAMETERS: &[&str] = &[
-    "response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "audience",
-    "organization", "connection", "request", "request_uri", "registration",
+    "response_type",
+    "response_mode",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "audience",
+    "organization",
+    "connection",
+    "request",
+    "request_uri",
+    "registration",
 ];
 
 /// What a provider's configuration adds to the request.
@@ -30,7 +43,12 @@ impl AuthorizationRequest<'_> {
         // RFC 6749 §3.1: an endpoint may have a query of its own, which stays; ours wins over it.
         let own: Vec<(String, String)> = endpoint.query_pairs().into_owned().collect();
         parameters.extend(own.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        parameters.extend(self.extra.iter().filter(|(name, _)| !RESERVED_PARAMETERS.contains(&name.as_str())).map(|(name, value)| (name.as_str(), value.as_str())));
+        parameters.extend(
+            self.extra
+                .iter()
+                .filter(|(name, _)| !RESERVED_PARAMETERS.contains(&name.as_str()))
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         let challenge = attempt.code_challenge();
         parameters.extend([
             ("response_type", "code"),

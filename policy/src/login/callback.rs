@@ -3,9 +3,18 @@
 /// The parameters we know, each at most once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Callback {
-    Code { state: String, code: String, issuer: Option<String> },
+    Code {
+        state: String,
+        code: String,
+        issuer: Option<String>,
+    },
     /// RFC 6749 §4.1.2.1. The text is the provider's at best; it is shown escaped and short, after `state` was checked.
-    Error { state: String, error: String, description: Option<String>, issuer: Option<String> },
+    Error {
+        state: String,
+        error: String,
+        description: Option<String>,
+        issuer: Option<String>,
+    },
 }
 
 /// Why a callback is no authorization response.

@@ -90,9 +90,18 @@ fn oidc_05_the_challenge_is_s256_of_a_verifier_of_43_characters() {
 
 #[test]
 fn param_06_every_parameter_of_the_request_comes_once() {
-    let extra = BTreeMap::from([("ui_locales".to_owned(), "en".to_owned()), ("state".to_owned(), "evil".to_owned()), ("client_id".to_owned(), "evil".to_owned())]);
+    let extra = BTreeMap::from([
+        ("ui_locales".to_owned(), "en".to_owned()),
+        ("state".to_owned(), "evil".to_owned()),
+        ("client_id".to_owned(), "evil".to_owned()),
+    ]);
     let request = AuthorizationRequest {
-        client_id: "me", scope: "openid", audience: Some("https://api/"), organization: None, connection: Some("google"), extra: &extra,
+        client_id: "me",
+        scope: "openid",
+        audience: Some("https://api/"),
+        organization: None,
+        connection: Some("google"),
+        extra: &extra,
     };
     let endpoint = Url::parse("https://idp.example/authorize?tenant=1&nonce=evil").unwrap();
     let attempt = attempt(1);

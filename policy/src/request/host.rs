@@ -119,9 +119,7 @@ impl HostPattern {
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(own) => **own == *name,
-            Self::Below(domain) => name
-                .strip_suffix(&**domain)
-                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            Self::Below(domain) => name.strip_suffix(&**domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
         }
     }
 }
@@ -144,9 +142,34 @@ mod tests {
         let long_label = format!("{}.example", "a".repeat(64));
         let long_name = format!("{}example", "abcdefgh.".repeat(30));
         for bad in [
-            "", ".", "a b", "a/b", "u@a", "a:", "a:0", "a:99999", "a:+1", "a:1:2", "a..b", ".a", "[::1", "[::1]x", "[zz]", "a%61",
-            "-a.example", "a-.example", "a_b.example", "1.2.3", "0x7f.1", "2130706433", "1.2.3.256", "a\u{0}", "\u{430}pp.example", "a;proto=https",
-            &long_label, &long_name,
+            "",
+            ".",
+            "a b",
+            "a/b",
+            "u@a",
+            "a:",
+            "a:0",
+            "a:99999",
+            "a:+1",
+            "a:1:2",
+            "a..b",
+            ".a",
+            "[::1",
+            "[::1]x",
+            "[zz]",
+            "a%61",
+            "-a.example",
+            "a-.example",
+            "a_b.example",
+            "1.2.3",
+            "0x7f.1",
+            "2130706433",
+            "1.2.3.256",
+            "a\u{0}",
+            "\u{430}pp.example",
+            "a;proto=https",
+            &long_label,
+            &long_name,
         ] {
             assert!(Host::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }

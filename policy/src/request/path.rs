@@ -154,9 +154,7 @@ fn hex(digit: u8) -> Option<u8> {
 
 /// `%25` followed by two hex digits: whoever decodes twice sees another path than we do.
 fn hides_an_escape(text: &str) -> bool {
-    text.match_indices("%25").any(|(at, _)| {
-        text.as_bytes().get(at + 3..at + 5).is_some_and(|next| next.iter().all(u8::is_ascii_hexdigit))
-    })
+    text.match_indices("%25").any(|(at, _)| text.as_bytes().get(at + 3..at + 5).is_some_and(|next| next.iter().all(u8::is_ascii_hexdigit)))
 }
 
 fn check_segments(text: &str) -> Result<(), PathFault> {

@@ -130,7 +130,27 @@ fn cookie_20_malformed_values_are_all_the_same_nothing() {
     let old_version = ring(&[1]).seal(Purpose::Session, COOKIE, HOST, [1; 12], br#"{"v":0}"#.to_vec());
     let not_json = ring(&[1]).seal(Purpose::Session, COOKIE, HOST, [1; 12], b"\xff".to_vec());
     let long = "A".repeat(9000);
-    for bad in ["", "=", ".", "..", "A", "AA==", "a+b/", " ", "%41", jwt, &other_purpose, &old_version, &not_json, "\0", "{\"v\":1}", "\"x\"", "a,b", &long, "\u{e9}"] {
+    for bad in [
+        "",
+        "=",
+        ".",
+        "..",
+        "A",
+        "AA==",
+        "a+b/",
+        " ",
+        "%41",
+        jwt,
+        &other_purpose,
+        &old_version,
+        &not_json,
+        "\0",
+        "{\"v\":1}",
+        "\"x\"",
+        "a,b",
+        &long,
+        "\u{e9}",
+    ] {
         assert_eq!(open_at(bad, NOW), Err(SessionFault::Unreadable), "{bad:?}");
     }
 }

@@ -92,7 +92,8 @@ fn verify(token: &str, signer: &Signer) -> Result<VerifiedToken, TokenFault> {
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        jsonwebtoken::decode::<Value>(token, &jsonwebtoken::DecodingKey::from_jwk(&jwk).unwrap(), &validation).expect("the library accepts it too");
+        jsonwebtoken::decode::<Value>(token, &jsonwebtoken::DecodingKey::from_jwk(&jwk).unwrap(), &validation)
+            .expect("the library accepts it too");
     }
     outcome
 }
@@ -114,7 +115,21 @@ fn jwt_01_none_in_every_spelling_is_refused() {
     let signer = Signer::new("k1");
     let good = signer.token(&claims());
     let good_signature = good.rsplit('.').next().unwrap();
-    let spellings = [json!("none"), json!("None"), json!("NONE"), json!("nOnE"), json!("none "), json!(""), json!(null), json!(0), json!([]), json!({}), json!("HS256"), json!("es256"), json!("ES256 ")];
+    let spellings = [
+        json!("none"),
+        json!("None"),
+        json!("NONE"),
+        json!("nOnE"),
+        json!("none "),
+        json!(""),
+        json!(null),
+        json!(0),
+        json!([]),
+        json!({}),
+        json!("HS256"),
+        json!("es256"),
+        json!("ES256 "),
+    ];
     for alg in spellings {
         for signature in ["", "AAAA", good_signature] {
             let header = json!({"alg": alg, "typ": "JWT", "kid": "k1"});
@@ -150,7 +165,16 @@ fn jwt_04_a_key_is_used_only_for_what_it_says_it_is_for() {
         }
         KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes(), &[Algorithm::Es256, Algorithm::Es384, Algorithm::Rs256])
     };
-    for bad in [json!({"use": "enc"}), json!({"key_ops": ["encrypt"]}), json!({"alg": "ES384"}), json!({"alg": "RS256"}), json!({"crv": "P-384"}), json!({"crv": "secp256k1"}), json!({"kty": "OKP"}), json!({"kty": "oct"})] {
+    for bad in [
+        json!({"use": "enc"}),
+        json!({"key_ops": ["encrypt"]}),
+        json!({"alg": "ES384"}),
+        json!({"alg": "RS256"}),
+        json!({"crv": "P-384"}),
+        json!({"crv": "secp256k1"}),
+        json!({"kty": "OKP"}),
+        json!({"kty": "oct"}),
+    ] {
         assert!(parse(bad.clone()).is_err(), "{bad}");
     }
     for good in [json!({}), json!({"alg": null}), json!({"use": null}), json!({"key_ops": ["verify"]})] {
@@ -162,7 +186,18 @@ fn jwt_04_a_key_is_used_only_for_what_it_says_it_is_for() {
 fn jwt_07_only_three_segments_are_a_token() {
     let signer = Signer::new("k1");
     let good = signer.token(&claims());
-    for bad in ["", ".", "..", "...", &format!("{good}."), &format!(".{good}"), &format!("{good}.x.y"), &good[..good.len() - 20], &format!("{{\"payload\":\"{good}\"}}"), &format!("{good}~")] {
+    for bad in [
+        "",
+        ".",
+        "..",
+        "...",
+        &format!("{good}."),
+        &format!(".{good}"),
+        &format!("{good}.x.y"),
+        &good[..good.len() - 20],
+        &format!("{{\"payload\":\"{good}\"}}"),
+        &format!("{good}~"),
+    ] {
         assert!(fault(bad, &signer).is_some(), "{bad}");
     }
     assert_eq!(fault(&good, &signer), None);
@@ -171,7 +206,8 @@ fn jwt_07_only_three_segments_are_a_token() {
 #[test]
 fn jwt_08_keys_inside_the_token_are_not_looked_at() {
     let (ours, theirs) = (Signer::new("k1"), Signer::new("k1"));
-    let header = json!({"alg": "ES256", "typ": "JWT", "kid": "k1", "jwk": theirs.jwk(), "jku": "https://evil.test/", "x5u": "https://evil.test/"});
+    let header =
+        json!({"alg": "ES256", "typ": "JWT", "kid": "k1", "jwk": theirs.jwk(), "jku": "https://evil.test/", "x5u": "https://evil.test/"});
     assert_eq!(fault(&theirs.sign(&header, &claims()), &ours), Some(TokenFault::Signature));
     assert_eq!(fault(&ours.sign(&header, &claims()), &ours), None);
 }
@@ -195,7 +231,15 @@ fn jwt_10_without_a_key_id_a_few_keys_are_tried() {
     let signers: Vec<Signer> = (0..5).map(|_| Signer::new("k")).collect();
     let token = signers[3].sign(&json!({"alg": "ES256"}), &claims());
     let verify = |count: usize| {
-        let jwks: Vec<Value> = signers[5 - count..].iter().enumerate().map(|(at, signer)| { let mut jwk = signer.jwk(); jwk["kid"] = json!(format!("k{at}")); jwk }).collect();
+        let jwks: Vec<Value> = signers[5 - count..]
+            .iter()
+            .enumerate()
+            .map(|(at, signer)| {
+                let mut jwk = signer.jwk();
+                jwk["kid"] = json!(format!("k{at}"));
+                jwk
+            })
+            .collect();
         verify_with(&token, &set(&jwks, &[Algorithm::Es256]), TokenType::Either, &profile()).err()
     };
     assert_eq!(verify(4), None);
@@ -205,7 +249,14 @@ fn jwt_10_without_a_key_id_a_few_keys_are_tried() {
 #[test]
 fn jwt_12_no_critical_extension_is_known() {
     let signer = Signer::new("k1");
-    for (name, value) in [("crit", json!(["exp"])), ("crit", json!(["b64"])), ("crit", json!([])), ("crit", json!("b64")), ("b64", json!(false)), ("b64", json!(true))] {
+    for (name, value) in [
+        ("crit", json!(["exp"])),
+        ("crit", json!(["b64"])),
+        ("crit", json!([])),
+        ("crit", json!("b64")),
+        ("b64", json!(false)),
+        ("b64", json!(true)),
+    ] {
         let header = json!({"alg": "ES256", "kid": "k1", name: value});
         assert_eq!(fault(&signer.sign(&header, &claims()), &signer), Some(TokenFault::Critical), "{name} {value}");
     }
@@ -213,7 +264,11 @@ fn jwt_12_no_critical_extension_is_known() {
 
 #[test]
 fn jwt_13_weak_and_broken_rsa_keys_are_not_used() {
-    let modulus = |bytes: usize, last: u8| { let mut n = vec![0xc5; bytes]; n[bytes - 1] = last; b64(n) };
+    let modulus = |bytes: usize, last: u8| {
+        let mut n = vec![0xc5; bytes];
+        n[bytes - 1] = last;
+        b64(n)
+    };
     let jwk = |n: String, e: &str| json!({"kty": "RSA", "kid": "r", "n": n, "e": e});
     let parse = |key: Value| KeySet::parse(json!({"keys": [key]}).to_string().as_bytes(), &[Algorithm::Rs256]).is_ok();
     for (name, key) in [
@@ -236,7 +291,8 @@ fn jwt_13_weak_and_broken_rsa_keys_are_not_used() {
 #[test]
 fn jwt_14_a_bad_key_does_not_spoil_the_good_one() {
     let signer = Signer::new("k1");
-    let keys = set(&[json!({"kty": "oct", "k": "AAAA", "kid": "o"}), json!("nonsense"), json!({"kty": "EC"}), signer.jwk()], &[Algorithm::Es256]);
+    let keys =
+        set(&[json!({"kty": "oct", "k": "AAAA", "kid": "o"}), json!("nonsense"), json!({"kty": "EC"}), signer.jwk()], &[Algorithm::Es256]);
     assert_eq!(keys.ignored(), 3);
     assert!(keys.knows("k1") && !keys.knows("o"));
     assert!(verify_with(&signer.token(&claims()), &keys, TokenType::Jwt, &profile()).is_ok());
@@ -244,7 +300,9 @@ fn jwt_14_a_bad_key_does_not_spoil_the_good_one() {
 
 #[test]
 fn jwks_07_what_is_no_set_of_usable_keys_is_an_error() {
-    for bad in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, r#"{"keys":[],"keys":[]}"#, "<html>", r#"{"keys":[{"kty":"oct","k":"AA"}]}"#] {
+    for bad in
+        ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, r#"{"keys":[],"keys":[]}"#, "<html>", r#"{"keys":[{"kty":"oct","k":"AA"}]}"#]
+    {
         assert!(KeySet::parse(bad.as_bytes(), &[Algorithm::Es256]).is_err(), "{bad}");
     }
 }
@@ -269,7 +327,16 @@ fn jwt_16_broken_ecdsa_signatures_are_refused() {
     let signer = Signer::new("k1");
     let good = signer.token(&claims());
     let (signed, _) = good.rsplit_once('.').unwrap();
-    for bytes in [vec![0; 64], [vec![0; 32], vec![1; 32]].concat(), [vec![1; 32], vec![0; 32]].concat(), vec![0xff; 64], vec![1; 63], vec![1; 65], vec![], vec![0x30; 70]] {
+    for bytes in [
+        vec![0; 64],
+        [vec![0; 32], vec![1; 32]].concat(),
+        [vec![1; 32], vec![0; 32]].concat(),
+        vec![0xff; 64],
+        vec![1; 63],
+        vec![1; 65],
+        vec![],
+        vec![0x30; 70],
+    ] {
         assert_eq!(fault(&format!("{signed}.{}", b64(&bytes)), &signer), Some(TokenFault::Signature), "{} bytes", bytes.len());
     }
 }
@@ -328,7 +395,17 @@ fn jwt_21_a_claim_of_the_wrong_type_is_refused_even_where_it_is_optional() {
 #[test]
 fn jwt_22_the_issuer_is_equal_byte_for_byte() {
     let signer = Signer::new("k1");
-    for issuer in ["https://acme.eu.auth0.com", "https://acme.eu.auth0.com//", "https://ACME.eu.auth0.com/", "https://acme.eu.auth0.com/ ", "https://acme.eu.auth0.com/x", "http://acme.eu.auth0.com/", "https://\u{430}cme.eu.auth0.com/", "", "https"] {
+    for issuer in [
+        "https://acme.eu.auth0.com",
+        "https://acme.eu.auth0.com//",
+        "https://ACME.eu.auth0.com/",
+        "https://acme.eu.auth0.com/ ",
+        "https://acme.eu.auth0.com/x",
+        "http://acme.eu.auth0.com/",
+        "https://\u{430}cme.eu.auth0.com/",
+        "",
+        "https",
+    ] {
         assert_eq!(fault(&signer.token(&claims_with(json!({"iss": issuer}))), &signer), Some(TokenFault::Issuer), "{issuer}");
     }
     assert_eq!(fault(&signer.token(&claims_with(json!({"iss": [ISSUER]}))), &signer), Some(TokenFault::ClaimType));
@@ -384,7 +461,9 @@ fn jwt_27_anything_but_one_object_in_clean_base64url_is_refused() {
     let signer = Signer::new("k1");
     let header = r#"{"alg":"ES256","kid":"k1"}"#;
     let body = claims().to_string();
-    for payload in ["", "[]", "\"x\"", "1", "null", &format!("{body} x"), &format!("\u{feff}{body}"), &body.replace("auth0|1", "\\ud800"), "{"] {
+    for payload in
+        ["", "[]", "\"x\"", "1", "null", &format!("{body} x"), &format!("\u{feff}{body}"), &body.replace("auth0|1", "\\ud800"), "{"]
+    {
         assert_eq!(fault(&signer.sign_text(header, payload), &signer), Some(TokenFault::Malformed), "{payload}");
     }
     let good = signer.token(&claims());
@@ -416,7 +495,14 @@ fn jwt_31_deep_json_is_refused_without_a_stack_overflow() {
 #[test]
 fn jwt_41_the_audience_is_ours() {
     let signer = Signer::new("k1");
-    for aud in [json!([]), json!("https://api.acme.de"), json!("https://api.acme.dev/"), json!(["https://other"]), json!("https://api.acme.dev https://other"), json!("")] {
+    for aud in [
+        json!([]),
+        json!("https://api.acme.de"),
+        json!("https://api.acme.dev/"),
+        json!(["https://other"]),
+        json!("https://api.acme.dev https://other"),
+        json!(""),
+    ] {
         assert_eq!(fault(&signer.token(&claims_with(json!({"aud": aud}))), &signer), Some(TokenFault::Audience), "{aud}");
     }
     for aud in [json!(AUDIENCE), json!([AUDIENCE]), json!(["https://acme.eu.auth0.com/userinfo", AUDIENCE])] {
@@ -490,7 +576,8 @@ mod id_token {
 
     fn fault(changes: Value) -> Option<TokenFault> {
         let signer = Signer::new("k1");
-        let expected = IdTokenExpectation { issuer: ISSUER, client_id: CLIENT, nonce: "n-1", access_token: Some(ACCESS), organization: None };
+        let expected =
+            IdTokenExpectation { issuer: ISSUER, client_id: CLIENT, nonce: "n-1", access_token: Some(ACCESS), organization: None };
         let token = signer.token(&id_claims(changes));
         let parsed = UnverifiedToken::parse(RawToken::new(&token), &[Algorithm::Es256], TokenType::Jwt).unwrap();
         parsed.verify_id_token(&signer.keys(), &expected, NOW).err()

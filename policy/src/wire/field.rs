@@ -170,8 +170,7 @@ fn once(seen: &mut bool) -> Result<(), HeadFault> {
 /// RFC 9110 §8.6: digits. No list, no sign, no leading zero that someone might read as octal; below 2⁶³.
 fn content_length(value: &[u8]) -> Option<u64> {
     let digits = framing_value(value);
-    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) || (digits[0] == b'0' && digits.len() > 1)
-    {
+    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) || (digits[0] == b'0' && digits.len() > 1) {
         return None;
     }
     let length = digits.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
@@ -202,8 +201,7 @@ fn framing_value(value: &[u8]) -> &[u8] {
 /// Fields that carry who asks, for what, and how long: a client may not have them dropped on the way (RFC 9110 §7.6.1
 /// would).
 fn is_protected(option: &[u8]) -> bool {
-    const NAMES: [&[u8]; 7] =
-        [b"host", b"cookie", b"authorization", b"content-length", b"transfer-encoding", b"forwarded", b"x-real-ip"];
+    const NAMES: [&[u8]; 7] = [b"host", b"cookie", b"authorization", b"content-length", b"transfer-encoding", b"forwarded", b"x-real-ip"];
     const PREFIXES: [&[u8]; 3] = [b"x-forwarded-", b"x-auth-", b"remote-"];
     NAMES.iter().any(|name| folds_to(option, name))
         || PREFIXES.iter().any(|prefix| option.len() >= prefix.len() && folds_to(&option[..prefix.len()], prefix))

@@ -63,9 +63,7 @@ fn version(text: &[u8]) -> Result<Version, HeadFault> {
     match text {
         b"HTTP/1.1" => Ok(Version::Http11),
         b"HTTP/1.0" => Ok(Version::Http10),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            Err(HeadFault::Version)
-        }
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => Err(HeadFault::Version),
         _ => Err(HeadFault::RequestLine),
     }
 }

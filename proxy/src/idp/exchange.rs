@@ -3,8 +3,8 @@
 use std::fmt;
 
 use doorward_policy::login::Attempt;
-use doorward_policy::token::strict_object;
 use doorward_policy::time::Timestamp;
+use doorward_policy::token::strict_object;
 use serde_json::{Map, Value};
 
 use super::authentication::{AssertionFault, authenticate};

@@ -175,15 +175,7 @@ impl Door {
 }
 
 /// To the world with the fewest connections; of equals, each in turn.
-fn hand_over(
-    lanes: &[Lane],
-    next: &mut usize,
-    socket: TcpStream,
-    peer: SocketAddr,
-    local: SocketAddr,
-    announced: bool,
-    permit: Permit,
-) {
+fn hand_over(lanes: &[Lane], next: &mut usize, socket: TcpStream, peer: SocketAddr, local: SocketAddr, announced: bool, permit: Permit) {
     *next = next.wrapping_add(1);
     let start = *next % lanes.len().max(1);
     let (before, after) = lanes.split_at(start);

@@ -13,8 +13,7 @@ use async_trait::async_trait;
 use futures::task::AtomicWaker;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora::protocols::{
-    Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType,
+    Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, UniqueIDType,
 };
 use pingora::proxy::Session;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
@@ -143,12 +142,7 @@ pub(super) struct Conn {
 impl Conn {
     pub(super) fn new(socket: TcpStream, state: Arc<ConnectionState>) -> Self {
         let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
-        Self {
-            io: BufStream::with_capacity(READ_BUFFER, WRITE_BUFFER, socket),
-            state,
-            socket: Arc::new(digest),
-            since: SystemTime::now(),
-        }
+        Self { io: BufStream::with_capacity(READ_BUFFER, WRITE_BUFFER, socket), state, socket: Arc::new(digest), since: SystemTime::now() }
     }
 
     /// Whom pingora takes for the client.

@@ -21,8 +21,7 @@ use doorward_policy::wire::{self, Body, ChunkedBody, Head, HeadFault, HeadLimits
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -281,8 +280,7 @@ impl<S: IO> HeadGuard<S> {
         self.events.refused(self.client, reason, Some(status), &id);
         self.held.clear();
         self.deadline = Instant::now() + REFUSAL_TIME;
-        self.phase =
-            Phase::Refusing(Box::new(Refusing { answer: answer::refusal(status, &id), written: 0, flushed: false, drained: 0 }));
+        self.phase = Phase::Refusing(Box::new(Refusing { answer: answer::refusal(status, &id), written: 0, flushed: false, drained: 0 }));
     }
 
     /// Ready when the client has had its answer, or its time.
@@ -534,8 +532,14 @@ mod tests {
         let digest = Arc::new(ProxyDigest::new(Box::new(response), None));
         let idle = Duration::from_millis(300);
         let limits = GuardLimits { head: HeadLimits::default(), header: idle, idle };
-        let mut guard =
-            HeadGuard::http1(Conn::new(socket, state.clone()), digest, state, limits, Arc::new(Recorder::default()), IpAddr::from([127, 0, 0, 1]));
+        let mut guard = HeadGuard::http1(
+            Conn::new(socket, state.clone()),
+            digest,
+            state,
+            limits,
+            Arc::new(Recorder::default()),
+            IpAddr::from([127, 0, 0, 1]),
+        );
         let since = Instant::now();
         let flood = vec![0; 64 * 1024 * 1024];
         let written = tokio::time::timeout(Duration::from_secs(8), guard.write_all(&flood)).await.expect("an end");

@@ -65,10 +65,7 @@ pub struct Serving {
 
 impl std::fmt::Debug for Serving {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Serving")
-            .field("addresses", &self.addresses)
-            .field("connections", &self.connections())
-            .finish_non_exhaustive()
+        f.debug_struct("Serving").field("addresses", &self.addresses).field("connections", &self.connections()).finish_non_exhaustive()
     }
 }
 
@@ -85,8 +82,7 @@ impl Listeners {
     /// # Errors
     /// The system's, with the address in its text.
     pub fn bind(server: &Server) -> io::Result<Self> {
-        let wanted: Vec<SocketAddr> =
-            server.listen.iter().map(|listen| listen.address).chain(server.redirect.iter().copied()).collect();
+        let wanted: Vec<SocketAddr> = server.listen.iter().map(|listen| listen.address).chain(server.redirect.iter().copied()).collect();
         let listen = server.listen.iter().map(|listen| Bound::new(listen.address, &wanted, listen.proxy_protocol.clone()));
         let redirect = server.redirect.iter().map(|address| Bound::new(*address, &wanted, None));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -109,13 +105,7 @@ impl Listeners {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn serve<A, F>(
-        self,
-        tls: Arc<TlsStore>,
-        factory: F,
-        our_hosts: OurHosts,
-        events: Arc<dyn ConnectionEvents>,
-    ) -> io::Result<Serving>
+    pub fn serve<A, F>(self, tls: Arc<TlsStore>, factory: F, our_hosts: OurHosts, events: Arc<dyn ConnectionEvents>) -> io::Result<Serving>
     where
         A: HttpServerApp + Send + Sync + 'static,
         F: Fn(usize) -> Arc<A> + Send + Sync + 'static,
@@ -226,8 +216,7 @@ impl Bound {
             let address = socket.local_addr()?;
             Ok((socket, address))
         };
-        let (socket, address) =
-            bind().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on `{address}`: {error}")))?;
+        let (socket, address) = bind().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on `{address}`: {error}")))?;
         Ok(Self { socket, address, proxy_protocol })
     }
 }

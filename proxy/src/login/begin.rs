@@ -1,8 +1,11 @@
 //! Sending a browser to its provider.
 
-use doorward_policy::cookies::cookies;
-use doorward_policy::login::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, AttemptEntropy, AuthorizationRequest, Places, ReturnTo, State, parse_parameters};
 use doorward_policy::access::DenyReason;
+use doorward_policy::cookies::cookies;
+use doorward_policy::login::{
+    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, AttemptEntropy, AuthorizationRequest, Places, ReturnTo, State,
+    parse_parameters,
+};
 use doorward_policy::request::Target;
 use doorward_policy::session::Purpose;
 use doorward_policy::time::Timestamp;
@@ -23,10 +26,22 @@ const PROVIDER_DOWN: Face = Face {
     title: "Sign-in is not available just now",
     text: "The identity provider cannot be reached. Nothing is wrong with your account; please try again in a moment.",
 };
-const NO_RANDOM: Face = Face { status: 500, code: "internal", title: "Something is wrong here", text: "Signing in could not begin. Please tell whoever runs this site." };
-const BAD_REQUEST: Face = Face { status: 400, code: "bad_request", title: "That request cannot be read", text: "The address of the sign-in page is damaged." };
-const NO_PROVIDER: Face = Face { status: 404, code: "no_provider", title: "Nobody signs in here", text: "Nothing at this address needs you to sign in." };
-const NOT_HERE: Face = Face { status: 401, code: "login_required", title: "You are not signed in", text: "Signing in cannot begin inside another page. Open this site by itself." };
+const NO_RANDOM: Face = Face {
+    status: 500,
+    code: "internal",
+    title: "Something is wrong here",
+    text: "Signing in could not begin. Please tell whoever runs this site.",
+};
+const BAD_REQUEST: Face =
+    Face { status: 400, code: "bad_request", title: "That request cannot be read", text: "The address of the sign-in page is damaged." };
+const NO_PROVIDER: Face =
+    Face { status: 404, code: "no_provider", title: "Nobody signs in here", text: "Nothing at this address needs you to sign in." };
+const NOT_HERE: Face = Face {
+    status: 401,
+    code: "login_required",
+    title: "You are not signed in",
+    text: "Signing in cannot begin inside another page. Open this site by itself.",
+};
 
 /// `login?return_to=…`: begins a sign-in because somebody asked for it.
 pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
@@ -51,7 +66,12 @@ fn provider_for(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo, name: Op
     let host = ask.target.host();
     if let Some(name) = name {
         let wanted = runtime.providers.iter().position(|provider| provider.settings().name == name)?;
-        let used = runtime.settings.policy.routes().iter().any(|route| route.provider == Some(wanted) && route.hosts.iter().any(|pattern| pattern.matches(host.name())));
+        let used = runtime
+            .settings
+            .policy
+            .routes()
+            .iter()
+            .any(|route| route.provider == Some(wanted) && route.hosts.iter().any(|pattern| pattern.matches(host.name())));
         return used.then_some(wanted);
     }
     let path = return_to.as_str();
@@ -76,7 +96,9 @@ fn back_to(runtime: &Runtime, ask: &Ask<'_>) -> String {
     let own = ask.target.path_and_query();
     let candidate = match ask.manner {
         Manner::Navigation => Some(own),
-        Manner::Page | Manner::Script | Manner::WebSocket | Manner::Grpc => ask.headers.get(header::REFERER).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        Manner::Page | Manner::Script | Manner::WebSocket | Manner::Grpc => {
+            ask.headers.get(header::REFERER).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        }
     };
     candidate.and_then(|text| ReturnTo::parse(&text, runtime).ok()).unwrap_or_else(ReturnTo::root).as_str().to_owned()
 }
@@ -120,7 +142,15 @@ struct Sealed {
     state: String,
 }
 
-fn seal(runtime: &Runtime, provider: &str, redirect_uri: &str, return_to: &ReturnTo, retries: u8, host: &str, now: Timestamp) -> Result<Sealed, NoEntropy> {
+fn seal(
+    runtime: &Runtime,
+    provider: &str,
+    redirect_uri: &str,
+    return_to: &ReturnTo,
+    retries: u8,
+    host: &str,
+    now: Timestamp,
+) -> Result<Sealed, NoEntropy> {
     let secrets: AttemptEntropy = entropy::random()?;
     let attempt = Attempt::begin(provider, redirect_uri, &secrets, now);
     let keys = &runtime.settings.session.keys;

@@ -74,35 +74,72 @@ impl Failure {
     fn face(self) -> Face {
         let face = |status, code, title, text| Face { status, code, title, text };
         match self {
-            Self::Unreadable | Self::Attempt(AttemptFault::State) | Self::Issuer => {
-                face(400, "bad_callback", "This sign-in cannot go on", "The address does not belong to a sign-in that began here. Starting again usually helps.")
-            }
-            Self::Attempt(AttemptFault::Lost) => {
-                face(400, "attempt_lost", "This sign-in was begun elsewhere", "Your browser no longer holds the beginning of this sign-in: it was begun in another browser or window, or cookies were cleared.")
-            }
-            Self::Attempt(AttemptFault::Expired) => {
-                face(400, "attempt_expired", "This sign-in took too long", "A sign-in has to be finished within ten minutes. Nothing is wrong with your account.")
-            }
-            Self::Attempt(AttemptFault::Reused) => {
-                face(400, "attempt_reused", "This sign-in was used already", "Each sign-in counts once; perhaps you came back with the browser's history. You may already be signed in.")
-            }
-            Self::Provider("access_denied" | "unauthorized") => {
-                face(403, "access_denied", "The identity provider said no", "You were not signed in. If you did not cancel it yourself, an administrator can tell you why.")
-            }
-            Self::Provider(_) => face(502, "provider_error", "The identity provider reported an error", "You were not signed in. Starting again may help; if not, tell whoever runs this site."),
-            Self::Exchange(ExchangeFault::Fetch(_)) | Self::ProviderDown => {
-                face(503, "provider_unavailable", "Sign-in is not available just now", "The identity provider cannot be reached. Nothing is wrong with your account; please try again in a moment.")
-            }
-            Self::Exchange(ExchangeFault::CodeRefused) => {
-                face(400, "code_refused", "This sign-in cannot go on", "The identity provider no longer knows this sign-in. Starting again usually helps.")
-            }
-            Self::TooMany => face(429, "too_many", "Too many sign-ins at once", "Many sign-ins came from where you are in a short time. Please try again in a minute."),
-            Self::TooLarge(_) => {
-                face(500, "session_too_large", "Your account has too many rights to remember", "What is known about your account does not fit into a session. An administrator has to shorten it.")
-            }
-            Self::Exchange(_) | Self::IdToken(_) | Self::AccessToken(_) | Self::OtherSubject | Self::Internal => {
-                face(502, "sign_in_failed", "Signing in did not work", "The identity provider's answer was not accepted. Starting again may help; if not, tell whoever runs this site.")
-            }
+            Self::Unreadable | Self::Attempt(AttemptFault::State) | Self::Issuer => face(
+                400,
+                "bad_callback",
+                "This sign-in cannot go on",
+                "The address does not belong to a sign-in that began here. Starting again usually helps.",
+            ),
+            Self::Attempt(AttemptFault::Lost) => face(
+                400,
+                "attempt_lost",
+                "This sign-in was begun elsewhere",
+                "Your browser no longer holds the beginning of this sign-in: it was begun in another browser or window, or cookies were cleared.",
+            ),
+            Self::Attempt(AttemptFault::Expired) => face(
+                400,
+                "attempt_expired",
+                "This sign-in took too long",
+                "A sign-in has to be finished within ten minutes. Nothing is wrong with your account.",
+            ),
+            Self::Attempt(AttemptFault::Reused) => face(
+                400,
+                "attempt_reused",
+                "This sign-in was used already",
+                "Each sign-in counts once; perhaps you came back with the browser's history. You may already be signed in.",
+            ),
+            Self::Provider("access_denied" | "unauthorized") => face(
+                403,
+                "access_denied",
+                "The identity provider said no",
+                "You were not signed in. If you did not cancel it yourself, an administrator can tell you why.",
+            ),
+            Self::Provider(_) => face(
+                502,
+                "provider_error",
+                "The identity provider reported an error",
+                "You were not signed in. Starting again may help; if not, tell whoever runs this site.",
+            ),
+            Self::Exchange(ExchangeFault::Fetch(_)) | Self::ProviderDown => face(
+                503,
+                "provider_unavailable",
+                "Sign-in is not available just now",
+                "The identity provider cannot be reached. Nothing is wrong with your account; please try again in a moment.",
+            ),
+            Self::Exchange(ExchangeFault::CodeRefused) => face(
+                400,
+                "code_refused",
+                "This sign-in cannot go on",
+                "The identity provider no longer knows this sign-in. Starting again usually helps.",
+            ),
+            Self::TooMany => face(
+                429,
+                "too_many",
+                "Too many sign-ins at once",
+                "Many sign-ins came from where you are in a short time. Please try again in a minute.",
+            ),
+            Self::TooLarge(_) => face(
+                500,
+                "session_too_large",
+                "Your account has too many rights to remember",
+                "What is known about your account does not fit into a session. An administrator has to shorten it.",
+            ),
+            Self::Exchange(_) | Self::IdToken(_) | Self::AccessToken(_) | Self::OtherSubject | Self::Internal => face(
+                502,
+                "sign_in_failed",
+                "Signing in did not work",
+                "The identity provider's answer was not accepted. Starting again may help; if not, tell whoever runs this site.",
+            ),
         }
     }
 
@@ -111,7 +148,9 @@ impl Failure {
         match self {
             Self::Exchange(ExchangeFault::ClientRefused) => "check client_id, client_secret and client_auth",
             Self::Exchange(ExchangeFault::CodeRefused) => "the code was used before, took too long, or belongs to another client",
-            Self::IdToken(TokenFault::Expired | TokenFault::NotYetValid | TokenFault::NotFresh) => "compare this machine's clock with the provider's",
+            Self::IdToken(TokenFault::Expired | TokenFault::NotYetValid | TokenFault::NotFresh) => {
+                "compare this machine's clock with the provider's"
+            }
             Self::IdToken(TokenFault::Issuer) => "the issuer must be equal byte for byte, a final slash included",
             Self::IdToken(TokenFault::Algorithm) => "the provider signs with an algorithm that `algorithms` does not list",
             Self::AccessToken(_) => "the access token is for our audience and yet not valid",
@@ -134,7 +173,13 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>, index: usize) -> Ser
         }
         Err(failure) => {
             runtime.metrics.logins.with_label_values(&[name, "error", failure.label()]).inc();
-            tracing::warn!(provider = name, request_id = ask.request_id, reason = failure.label(), advice = failure.advice(), "sign-in failed");
+            tracing::warn!(
+                provider = name,
+                request_id = ask.request_id,
+                reason = failure.label(),
+                advice = failure.advice(),
+                "sign-in failed"
+            );
             Served { reason: failure.label(), reply: failed(runtime, ask, &seen, failure) }
         }
     }
@@ -196,7 +241,14 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, provider: &ProviderRuntime, se
 }
 
 /// Runs on the control thread, where a browser that goes away does not cut it short.
-async fn redeem(runtime: &Runtime, provider: &ProviderRuntime, client_address: IpAddr, attempt: Attempt, code: String, now: Timestamp) -> Result<Map<String, Value>, Failure> {
+async fn redeem(
+    runtime: &Runtime,
+    provider: &ProviderRuntime,
+    client_address: IpAddr,
+    attempt: Attempt,
+    code: String,
+    now: Timestamp,
+) -> Result<Map<String, Value>, Failure> {
     let (client, keys) = (provider.client.clone(), provider.keys.clone());
     let settings = provider.settings();
     let facts = Facts {
@@ -247,7 +299,14 @@ struct Facts {
     userinfo: bool,
 }
 
-async fn claims(client: &Arc<IdpClient>, keys: &Arc<KeyStore>, facts: &Facts, attempt: &Attempt, code: &str, now: Timestamp) -> Result<(Map<String, Value>, TokenResponse), Failure> {
+async fn claims(
+    client: &Arc<IdpClient>,
+    keys: &Arc<KeyStore>,
+    facts: &Facts,
+    attempt: &Attempt,
+    code: &str,
+    now: Timestamp,
+) -> Result<(Map<String, Value>, TokenResponse), Failure> {
     let current = keys.ready(Budget::SignIn).await.ok_or(Failure::ProviderDown)?;
     let tokens = client.redeem(&current.metadata, attempt, code, now).await.map_err(Failure::Exchange)?;
     let id_token = verify_id_token(keys, facts, attempt, &tokens, now).await?;
@@ -260,7 +319,13 @@ async fn claims(client: &Arc<IdpClient>, keys: &Arc<KeyStore>, facts: &Facts, at
     Ok((claims, tokens))
 }
 
-async fn verify_id_token(keys: &Arc<KeyStore>, facts: &Facts, attempt: &Attempt, tokens: &TokenResponse, now: Timestamp) -> Result<VerifiedToken, Failure> {
+async fn verify_id_token(
+    keys: &Arc<KeyStore>,
+    facts: &Facts,
+    attempt: &Attempt,
+    tokens: &TokenResponse,
+    now: Timestamp,
+) -> Result<VerifiedToken, Failure> {
     let mut current = keys.ready(Budget::SignIn).await.ok_or(Failure::ProviderDown)?;
     let token = UnverifiedToken::parse(RawToken::new(&tokens.id_token), &facts.algorithms, TokenType::Jwt).map_err(Failure::IdToken)?;
     let expected = IdTokenExpectation {
@@ -284,12 +349,24 @@ async fn verify_id_token(keys: &Arc<KeyStore>, facts: &Facts, attempt: &Attempt,
 }
 
 /// Adds what the access token says, when it is a JWT for our audience; an opaque one is nobody's to read.
-async fn add_access_token_claims(bearer: &BearerVerifier, kind: ProviderKind, raw: &str, claims: &mut Map<String, Value>, now: Timestamp) -> Result<(), Failure> {
+async fn add_access_token_claims(
+    bearer: &BearerVerifier,
+    kind: ProviderKind,
+    raw: &str,
+    claims: &mut Map<String, Value>,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let access = match bearer.claims(RawToken::new(raw), now).await {
         Ok(access) => access,
-        Err(CredentialFault::Token(TokenFault::Malformed | TokenFault::Audience | TokenFault::Type | TokenFault::Algorithm | TokenFault::TooLong)) => return Ok(()),
+        Err(CredentialFault::Token(
+            TokenFault::Malformed | TokenFault::Audience | TokenFault::Type | TokenFault::Algorithm | TokenFault::TooLong,
+        )) => return Ok(()),
         // Other providers hand out tokens for APIs of their own, signed and named as they like; nothing is believed of them.
-        Err(CredentialFault::Token(TokenFault::Issuer | TokenFault::UnknownKey | TokenFault::Signature | TokenFault::MissingClaim)) if kind == ProviderKind::Oidc => return Ok(()),
+        Err(CredentialFault::Token(TokenFault::Issuer | TokenFault::UnknownKey | TokenFault::Signature | TokenFault::MissingClaim))
+            if kind == ProviderKind::Oidc =>
+        {
+            return Ok(());
+        }
         Err(CredentialFault::Token(fault)) => return Err(Failure::AccessToken(fault)),
         Err(_) => return Err(Failure::ProviderDown),
     };
@@ -323,8 +400,19 @@ fn begin_session(runtime: &Runtime, provider: &ProviderRuntime, claims: &Map<Str
 /// RFC 6749 §4.1.2.1, OIDC Core §3.1.2.6 and Auth0's own: names from a list, so that nobody makes up metric labels.
 fn provider_error(error: &str) -> &'static str {
     const KNOWN: &[&str] = &[
-        "access_denied", "unauthorized", "login_required", "consent_required", "interaction_required", "account_selection_required", "invalid_request",
-        "unauthorized_client", "unsupported_response_type", "invalid_scope", "server_error", "temporarily_unavailable", "too_many_attempts",
+        "access_denied",
+        "unauthorized",
+        "login_required",
+        "consent_required",
+        "interaction_required",
+        "account_selection_required",
+        "invalid_request",
+        "unauthorized_client",
+        "unsupported_response_type",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+        "too_many_attempts",
     ];
     KNOWN.iter().find(|known| **known == error).copied().unwrap_or("other_error")
 }

@@ -76,6 +76,10 @@ fn rp_initiated(provider: &ProviderRuntime, session: &Session, back: &str) -> Op
 
 /// Sign-ins under way in this browser end too.
 fn attempts(ask: &Ask<'_>) -> Vec<String> {
-    let names = cookies(cookie_fields(ask.headers)).filter_map(|cookie| std::str::from_utf8(cookie.name).ok()?.strip_prefix(ATTEMPT_COOKIE).map(str::to_owned));
-    names.filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))).take(20).collect()
+    let names = cookies(cookie_fields(ask.headers))
+        .filter_map(|cookie| std::str::from_utf8(cookie.name).ok()?.strip_prefix(ATTEMPT_COOKIE).map(str::to_owned));
+    names
+        .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')))
+        .take(20)
+        .collect()
 }

@@ -22,8 +22,13 @@ use doorward_policy::login::ReturnTo;
 /// The session of this browser on this host, if it is live and its provider is still configured.
 pub(super) fn live(runtime: &Runtime, ask: &Ask<'_>) -> Option<Session> {
     let Found::One(sealed) = cookies::find(cookie_fields(ask.headers), COOKIE) else { return None };
-    let session = Session::open(sealed, &runtime.settings.session.keys, ask.target.host().name(), runtime.session_limits(), ask.now).ok()?;
-    let settings = runtime.providers.iter().map(super::super::runtime::ProviderRuntime::settings).find(|settings| settings.name == *session.provider)?;
+    let session =
+        Session::open(sealed, &runtime.settings.session.keys, ask.target.host().name(), runtime.session_limits(), ask.now).ok()?;
+    let settings = runtime
+        .providers
+        .iter()
+        .map(super::super::runtime::ProviderRuntime::settings)
+        .find(|settings| settings.name == *session.provider)?;
     session.belongs_to(&settings.name, &settings.client_id, &settings.issuer).ok()?;
     Some(session)
 }
@@ -75,12 +80,21 @@ pub(super) async fn page(runtime: &Runtime, ask: &Ask<'_>) -> Served {
 async fn send_to_sign_in(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     let own = ReturnTo::parse(ask.target.path().as_str(), runtime).unwrap_or_else(|_| ReturnTo::root());
     let host = ask.target.host().name();
-    let provider = runtime.settings.policy.routes().iter().filter(|route| route.hosts.iter().any(|pattern| pattern.matches(host))).find_map(|route| route.provider);
+    let provider = runtime
+        .settings
+        .policy
+        .routes()
+        .iter()
+        .filter(|route| route.hosts.iter().any(|pattern| pattern.matches(host)))
+        .find_map(|route| route.provider);
     match provider.filter(|_| ask.manner == Manner::Navigation) {
         Some(provider) => Served { reason: "no_session", reply: begin(runtime, ask, provider, &own, 0).await },
         None => {
             let login = login_url(runtime, ask);
-            Served { reason: "no_session", reply: respond::unauthorized(&runtime.pages, runtime.asker(ask, Some(&login)), Challenge::SignIn(None)) }
+            Served {
+                reason: "no_session",
+                reply: respond::unauthorized(&runtime.pages, runtime.asker(ask, Some(&login)), Challenge::SignIn(None)),
+            }
         }
     }
 }
@@ -102,7 +116,9 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        for (seconds, text) in [(1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (3600, "60 minutes"), (5400, "2 hours"), (172_800, "2 days")] {
+        for (seconds, text) in
+            [(1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (3600, "60 minutes"), (5400, "2 hours"), (172_800, "2 days")]
+        {
             assert_eq!(roughly(Duration::from_secs(seconds)), text);
         }
     }

@@ -63,8 +63,7 @@ pub(super) struct Certificate {
 
 impl PemPair {
     pub(super) fn read(files: &CertificateFiles) -> Result<Self, CertificateError> {
-        let read =
-            |path: &Path| std::fs::read(path).map_err(|source| CertificateError::Unreadable { path: path.to_owned(), source });
+        let read = |path: &Path| std::fs::read(path).map_err(|source| CertificateError::Unreadable { path: path.to_owned(), source });
         Ok(Self { cert: read(&files.cert)?, key: read(&files.key)? })
     }
 
@@ -79,12 +78,7 @@ impl PemPair {
 
 impl Certificate {
     /// `now` in seconds since 1970.
-    pub(super) fn parse(
-        files: &CertificateFiles,
-        pem: &PemPair,
-        provider: &CryptoProvider,
-        now: i64,
-    ) -> Result<Self, CertificateError> {
+    pub(super) fn parse(files: &CertificateFiles, pem: &PemPair, provider: &CryptoProvider, now: i64) -> Result<Self, CertificateError> {
         let damaged = |path: &Path, why: String| CertificateError::Damaged { path: path.to_owned(), why };
         let chain = CertificateDer::pem_slice_iter(&pem.cert)
             .collect::<Result<Vec<_>, _>>()

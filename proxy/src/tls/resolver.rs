@@ -36,10 +36,7 @@ impl SniResolver {
     fn key_for(&self, sni: Option<&str>) -> &Arc<CertifiedKey> {
         // rustls hands over a valid DNS name; RFC 6066 §3 forbids the trailing dot, some clients send it anyway.
         let Some(name) = sni.map(|name| name.trim_end_matches('.').to_ascii_lowercase()) else { return &self.default };
-        self.exact
-            .get(&name)
-            .or_else(|| name.split_once('.').and_then(|(_, base)| self.wildcard.get(base)))
-            .unwrap_or(&self.default)
+        self.exact.get(&name).or_else(|| name.split_once('.').and_then(|(_, base)| self.wildcard.get(base))).unwrap_or(&self.default)
     }
 }
 

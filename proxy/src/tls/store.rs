@@ -93,11 +93,7 @@ pub(super) fn fingerprint_of(settings: &Tls) -> Option<Fingerprint> {
 }
 
 impl Current {
-    fn read(
-        settings: &Tls,
-        provider: &Arc<CryptoProvider>,
-        tickets: &Arc<dyn ProducesTickets>,
-    ) -> Result<Self, CertificateError> {
+    fn read(settings: &Tls, provider: &Arc<CryptoProvider>, tickets: &Arc<dyn ProducesTickets>) -> Result<Self, CertificateError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         let mut context = digest::Context::new(&digest::SHA256);
         let mut certificates = Vec::with_capacity(settings.certificates.len());

@@ -5,12 +5,7 @@ use serde_json::json;
 use super::Fault;
 
 /// Every member that a relying party needs.
-pub const REQUIRED: [&str; 4] = [
-    "issuer",
-    "authorization_endpoint",
-    "token_endpoint",
-    "jwks_uri",
-];
+pub const REQUIRED: [&str; 4] = ["issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"];
 
 /// Places where no provider's keys are, and where fetching them does harm.
 pub const FORBIDDEN_JWKS_URIS: [&str; 6] = [
@@ -31,9 +26,7 @@ pub fn issuer(other: impl Into<String>) -> Fault {
 pub fn issuer_off_by_a_slash() -> Fault {
     Fault::edit(|document| {
         let issuer = document["issuer"].as_str().unwrap_or_default().to_owned();
-        let other = issuer
-            .strip_suffix('/')
-            .map_or_else(|| format!("{issuer}/"), str::to_owned);
+        let other = issuer.strip_suffix('/').map_or_else(|| format!("{issuer}/"), str::to_owned);
         document["issuer"] = other.into();
     })
 }

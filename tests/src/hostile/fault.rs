@@ -20,16 +20,11 @@ impl Reply {
     }
 
     pub(super) fn text(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status,
-            headers: vec![("Content-Type".to_owned(), content_type.to_owned())],
-            body: body.into(),
-        }
+        Self { status, headers: vec![("Content-Type".to_owned(), content_type.to_owned())], body: body.into() }
     }
 
     fn with_header(mut self, name: &str, value: &str) -> Self {
-        self.headers
-            .retain(|(present, _)| !present.eq_ignore_ascii_case(name));
+        self.headers.retain(|(present, _)| !present.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -138,30 +133,17 @@ impl Fault {
 
     /// A page of HTML with status 200, as a captive portal or an error page behind a load balancer.
     pub fn html() -> Self {
-        Self::Answer(
-            200,
-            "text/html",
-            b"<!doctype html><title>Maintenance</title><p>Back soon.".to_vec(),
-        )
+        Self::Answer(200, "text/html", b"<!doctype html><title>Maintenance</title><p>Back soon.".to_vec())
     }
 
     /// The right answer as this fault changes what it says. What is about the wire is left to `wire`.
     pub(super) fn bend(&self, right: Reply, path: &str, elsewhere: &str) -> Reply {
         match self {
             Self::Status(status) => {
-                let error = if *status < 500 {
-                    "invalid_request"
-                } else {
-                    "server_error"
-                };
-                Reply::json(
-                    *status,
-                    &serde_json::json!({ "error": error, "error_description": "told to" }),
-                )
+                let error = if *status < 500 { "invalid_request" } else { "server_error" };
+                Reply::json(*status, &serde_json::json!({ "error": error, "error_description": "told to" }))
             }
-            Self::Answer(status, content_type, body) => {
-                Reply::text(*status, content_type, body.clone())
-            }
+            Self::Answer(status, content_type, body) => Reply::text(*status, content_type, body.clone()),
             Self::Redirect(status, redirection) => {
                 let location = match redirection {
                     Redirection::Same => format!("{path}?moved"),

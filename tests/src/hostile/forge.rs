@@ -58,25 +58,14 @@ impl Token {
 
     /// What is signed: header and payload in base64url.
     pub(super) fn message(&self) -> String {
-        let payload = self
-            .raw_claims
-            .clone()
-            .unwrap_or_else(|| self.claims.to_string());
-        format!(
-            "{}.{}",
-            base64url(self.header.to_string()),
-            base64url(payload)
-        )
+        let payload = self.raw_claims.clone().unwrap_or_else(|| self.claims.to_string());
+        format!("{}.{}", base64url(self.header.to_string()), base64url(payload))
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Token({} . {} . {:?})",
-            self.header, self.claims, self.signature
-        )
+        write!(f, "Token({} . {} . {:?})", self.header, self.claims, self.signature)
     }
 }
 
@@ -100,18 +89,12 @@ pub const REFUSED: &[Named] = &[
     ("oidcc-client-test-nonce-invalid", wrong_nonce),
     ("missing nonce", missing_nonce),
     ("nonce in other case", nonce_in_other_case),
-    (
-        "another audience we do not trust",
-        extra_audience_without_azp,
-    ),
+    ("another audience we do not trust", extra_audience_without_azp),
     ("azp of another client", wrong_azp),
     ("oidcc-client-test-invalid-athash", wrong_at_hash),
     ("oidcc-client-test-idtoken-sig-none", alg_none),
     ("alg none with a right signature", alg_none_but_signed),
-    (
-        "HS256 with the public key as its secret",
-        hs256_with_public_key,
-    ),
+    ("HS256 with the public key as its secret", hs256_with_public_key),
     ("HS256 with an empty secret", hs256_with_empty_secret),
     ("oidcc-client-test-invalid-sig-rs256", damaged_signature),
     ("signed by a stranger under our kid", strangers_signature),
@@ -138,9 +121,7 @@ pub fn wrong_issuer(token: &mut Token) {
 
 pub fn issuer_without_slash(token: &mut Token) {
     let issuer = token.claims["iss"].as_str().unwrap_or_default().to_owned();
-    let other = issuer
-        .strip_suffix('/')
-        .map_or_else(|| format!("{issuer}/"), str::to_owned);
+    let other = issuer.strip_suffix('/').map_or_else(|| format!("{issuer}/"), str::to_owned);
     token.claims["iss"] = other.into();
 }
 
@@ -224,18 +205,9 @@ pub fn missing_nonce(token: &mut Token) {
 
 pub fn nonce_in_other_case(token: &mut Token) {
     let swap = |c: char| {
-        if c.is_ascii_lowercase() {
-            c.to_ascii_uppercase()
-        } else {
-            c.to_ascii_lowercase()
-        }
+        if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
     };
-    let nonce: String = token.claims["nonce"]
-        .as_str()
-        .unwrap_or_default()
-        .chars()
-        .map(swap)
-        .collect();
+    let nonce: String = token.claims["nonce"].as_str().unwrap_or_default().chars().map(swap).collect();
     token.claims["nonce"] = nonce.into();
 }
 

@@ -63,33 +63,19 @@ pub fn bad_keys_among_good() -> Fault {
 
 /// A symmetric key beside the others: for RS256 it is nothing.
 pub fn symmetric_key() -> Fault {
-    edit_keys(|keys| {
-        keys.insert(
-            0,
-            json!({ "kty": "oct", "kid": "shared", "alg": "HS256", "k": base64url([7; 32]) }),
-        )
-    })
+    edit_keys(|keys| keys.insert(0, json!({ "kty": "oct", "kid": "shared", "alg": "HS256", "k": base64url([7; 32]) })))
 }
 
 /// Only a symmetric key.
 pub fn only_symmetric_key() -> Fault {
-    Fault::instead(
-        json!({ "keys": [{ "kty": "oct", "kid": "shared", "alg": "HS256", "k": base64url([7; 32]) }] }),
-    )
+    Fault::instead(json!({ "keys": [{ "kty": "oct", "kid": "shared", "alg": "HS256", "k": base64url([7; 32]) }] }))
 }
 
 /// The private members beside the public ones, as a provider that publishes the wrong file. Their values are made up.
 pub fn private_members() -> Fault {
     edit_keys(|keys| {
         for key in keys {
-            for (name, bytes) in [
-                ("d", 256),
-                ("p", 128),
-                ("q", 128),
-                ("dp", 128),
-                ("dq", 128),
-                ("qi", 128),
-            ] {
+            for (name, bytes) in [("d", 256), ("p", 128), ("q", 128), ("dp", 128), ("dq", 128), ("qi", 128)] {
                 key[name] = base64url(vec![0xA5; bytes]).into();
             }
         }

@@ -19,13 +19,9 @@ const SLOTS: usize = 8;
 /// How many keys one provider goes through before it starts over.
 const GENERATIONS: usize = 4;
 
-static POOL: [OnceLock<Arc<RsaKeyPair>>; SLOTS * GENERATIONS] =
-    [const { OnceLock::new() }; SLOTS * GENERATIONS];
+static POOL: [OnceLock<Arc<RsaKeyPair>>; SLOTS * GENERATIONS] = [const { OnceLock::new() }; SLOTS * GENERATIONS];
 static NEXT_SLOT: AtomicUsize = AtomicUsize::new(0);
-static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey {
-    kid: "stranger".to_owned(),
-    pair: Arc::new(generate()),
-});
+static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey { kid: "stranger".to_owned(), pair: Arc::new(generate()) });
 
 fn generate() -> RsaKeyPair {
     RsaKeyPair::generate(KeySize::Rsa2048).expect("an RSA-2048 key can be made")
@@ -59,34 +55,16 @@ impl SigningKey {
 
     /// The public half as `-----BEGIN PUBLIC KEY-----`.
     pub fn public_pem(&self) -> String {
-        let der: PublicKeyX509Der<'_> = self
-            .pair
-            .public_key()
-            .as_der()
-            .expect("a public key has a DER form");
+        let der: PublicKeyX509Der<'_> = self.pair.public_key().as_der().expect("a public key has a DER form");
         let encoded = BASE64_STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> = encoded
-            .as_bytes()
-            .chunks(64)
-            .filter_map(|line| std::str::from_utf8(line).ok())
-            .collect();
-        format!(
-            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-            lines.join("\n")
-        )
+        let lines: Vec<&str> = encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
     /// An RS256 signature.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                message,
-                &mut signature,
-            )
-            .expect("an RSA key signs");
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).expect("an RSA key signs");
         signature
     }
 }
@@ -102,11 +80,7 @@ pub(super) struct KeyRing {
 impl KeyRing {
     pub fn new() -> Self {
         let slot = NEXT_SLOT.fetch_add(1, Ordering::Relaxed) % SLOTS;
-        let mut ring = Self {
-            slot,
-            made: 0,
-            published: Vec::new(),
-        };
+        let mut ring = Self { slot, made: 0, published: Vec::new() };
         ring.published = vec![ring.fresh(), ring.fresh()];
         ring
     }
@@ -161,10 +135,7 @@ impl KeyRing {
         let kid = format!("key-{}-{}", self.slot, self.made);
         let index = self.slot * GENERATIONS + self.made % GENERATIONS;
         self.made += 1;
-        SigningKey {
-            kid,
-            pair: Arc::clone(POOL[index].get_or_init(|| Arc::new(generate()))),
-        }
+        SigningKey { kid, pair: Arc::clone(POOL[index].get_or_init(|| Arc::new(generate()))) }
     }
 }
 

@@ -31,10 +31,7 @@ pub struct User {
 impl User {
     /// Somebody without any claim.
     pub fn new(sub: &str) -> Self {
-        Self {
-            sub: sub.to_owned(),
-            claims: json!({}),
-        }
+        Self { sub: sub.to_owned(), claims: json!({}) }
     }
 
     /// An administrator.
@@ -83,14 +80,10 @@ impl Authorization {
     /// # Panics
     /// If it is not an absolute URL.
     pub fn parse(location: &str) -> Self {
-        let mut url = Url::parse(location)
-            .unwrap_or_else(|problem| panic!("Location `{location}`: {problem}"));
+        let mut url = Url::parse(location).unwrap_or_else(|problem| panic!("Location `{location}`: {problem}"));
         let parameters = url.query_pairs().into_owned().collect();
         url.set_query(None);
-        Self {
-            endpoint: url.into(),
-            parameters,
-        }
+        Self { endpoint: url.into(), parameters }
     }
 
     /// The one value of this parameter.
@@ -98,16 +91,9 @@ impl Authorization {
     /// # Panics
     /// If there are several: no provider has to say which of them counts.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut values = self
-            .parameters
-            .iter()
-            .filter(|(present, _)| present == name)
-            .map(|(_, value)| value.as_str());
+        let mut values = self.parameters.iter().filter(|(present, _)| present == name).map(|(_, value)| value.as_str());
         let value = values.next();
-        assert!(
-            values.next().is_none(),
-            "the parameter `{name}` comes more than once: {self:?}"
-        );
+        assert!(values.next().is_none(), "the parameter `{name}` comes more than once: {self:?}");
         value
     }
 
@@ -116,39 +102,25 @@ impl Authorization {
     /// # Panics
     /// If it is missing.
     pub fn must(&self, name: &str) -> &str {
-        self.get(name)
-            .unwrap_or_else(|| panic!("no parameter `{name}`: {self:?}"))
+        self.get(name).unwrap_or_else(|| panic!("no parameter `{name}`: {self:?}"))
     }
 
     /// The redirect URI with the `state` and these parameters.
     pub fn callback(&self, parameters: &[(&str, &str)]) -> String {
-        let mut url =
-            Url::parse(self.must("redirect_uri")).expect("the redirect_uri is an absolute URL");
-        url.query_pairs_mut()
-            .extend_pairs(parameters)
-            .append_pair("state", self.must("state"));
+        let mut url = Url::parse(self.must("redirect_uri")).expect("the redirect_uri is an absolute URL");
+        url.query_pairs_mut().extend_pairs(parameters).append_pair("state", self.must("state"));
         url.into()
     }
 
     /// What a provider refuses, a test must not overlook.
     pub(super) fn check(&self, endpoint: &str, profile: &Profile) {
-        assert_eq!(
-            self.endpoint, endpoint,
-            "not the authorization endpoint of this provider"
-        );
+        assert_eq!(self.endpoint, endpoint, "not the authorization endpoint of this provider");
         assert_eq!(self.must("response_type"), "code");
         assert_eq!(self.must("client_id"), profile.client_id);
         assert_eq!(self.must("code_challenge_method"), "S256");
         // RFC 7636 §4.2: the base64url of a SHA-256.
-        assert_eq!(
-            self.must("code_challenge").len(),
-            43,
-            "not an S256 challenge"
-        );
-        assert!(
-            self.must("scope").split(' ').any(|scope| scope == "openid"),
-            "scope without `openid`"
-        );
+        assert_eq!(self.must("code_challenge").len(), 43, "not an S256 challenge");
+        assert!(self.must("scope").split(' ').any(|scope| scope == "openid"), "scope without `openid`");
         assert!(!self.must("state").is_empty() && !self.must("nonce").is_empty());
     }
 }
@@ -181,10 +153,7 @@ pub(super) struct State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State")
-            .field("faults", &self.faults)
-            .field("skew", &self.skew)
-            .finish_non_exhaustive()
+        f.debug_struct("State").field("faults", &self.faults).field("skew", &self.skew).finish_non_exhaustive()
     }
 }
 
@@ -199,23 +168,14 @@ impl Shared {
             Endpoint::Jwks => Reply::json(200, &state.keys.jwks()),
             Endpoint::Token => state.redeem(self, &request),
             Endpoint::Userinfo => state.userinfo(&request),
-            Endpoint::Authorize | Endpoint::EndSession => {
-                Reply::text(200, "text/html", "<title>Provider</title>")
-            }
+            Endpoint::Authorize | Endpoint::EndSession => Reply::text(200, "text/html", "<title>Provider</title>"),
             Endpoint::Elsewhere => Reply::json(404, &json!({ "error": "not_found" })),
         };
         // What followed a redirect finds everything in order; only then does following it show.
         let followed = request.elsewhere || request.target.ends_with("?moved");
-        let fault = if followed {
-            None
-        } else {
-            state.fault_at(request.endpoint)
-        };
+        let fault = if followed { None } else { state.fault_at(request.endpoint) };
         match fault {
-            Some(fault) => (
-                fault.bend(right, request.path(), &self.elsewhere),
-                Some(fault),
-            ),
+            Some(fault) => (fault.bend(right, request.path(), &self.elsewhere), Some(fault)),
             None => (right, None),
         }
     }
@@ -303,13 +263,7 @@ impl State {
     }
 
     /// OIDC Core §2.
-    pub(super) fn id_token_for(
-        &self,
-        shared: &Shared,
-        user: &User,
-        nonce: Option<&str>,
-        access_token: &str,
-    ) -> Token {
+    pub(super) fn id_token_for(&self, shared: &Shared, user: &User, nonce: Option<&str>, access_token: &str) -> Token {
         let now = self.now();
         let mut claims = json!({
             "iss": shared.issuer,
@@ -323,10 +277,7 @@ impl State {
             claims["nonce"] = nonce.into();
         }
         merge(&mut claims, &user.claims);
-        Token {
-            access_token: access_token.to_owned(),
-            ..self.token(claims, now)
-        }
+        Token { access_token: access_token.to_owned(), ..self.token(claims, now) }
     }
 
     fn token(&self, claims: Value, now: i64) -> Token {
@@ -343,10 +294,7 @@ impl State {
     }
 
     fn fault_at(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        let next = self
-            .next_faults
-            .get_mut(&endpoint)
-            .and_then(VecDeque::pop_front);
+        let next = self.next_faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
         next.or_else(|| self.faults.get(&endpoint).cloned())
     }
 
@@ -359,19 +307,13 @@ impl State {
             return oauth_error(400, "unsupported_grant_type");
         }
         // A code is spent by the first attempt, good or bad.
-        let Some(code) = request
-            .field("code")
-            .and_then(|code| self.codes.remove(&code))
-        else {
+        let Some(code) = request.field("code").and_then(|code| self.codes.remove(&code)) else {
             return oauth_error(400, "invalid_grant");
         };
         let verifier = request.field("code_verifier").unwrap_or_default();
         let challenge = base64url(digest(&SHA256, verifier.as_bytes()));
         let redirect_uri = request.field("redirect_uri").unwrap_or_default();
-        if code.redirect_uri != redirect_uri
-            || code.challenge != challenge
-            || code.expires < self.now()
-        {
+        if code.redirect_uri != redirect_uri || code.challenge != challenge || code.expires < self.now() {
             return oauth_error(400, "invalid_grant");
         }
 
@@ -402,9 +344,7 @@ impl State {
 
     /// OIDC Core §5.3.
     fn userinfo(&self, request: &Request) -> Reply {
-        let token = request
-            .header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "));
+        let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         match token.and_then(|token| self.users_by_token.get(token)) {
             Some(user) => {
                 let mut claims = json!({ "sub": user.sub });
@@ -416,11 +356,8 @@ impl State {
     }
 
     fn now(&self) -> i64 {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("the clock is past 1970");
-        i64::try_from(since_epoch.as_secs()).expect("the clock is before the end of time")
-            + self.skew
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        i64::try_from(since_epoch.as_secs()).expect("the clock is before the end of time") + self.skew
     }
 }
 
@@ -429,28 +366,17 @@ impl State {
 /// A `private_key_jwt` assertion is taken as it is: the provider does not have the client's key. A test reads it from
 /// the log.
 fn authenticated(request: &Request, shared: &Shared) -> bool {
-    let Profile {
-        client_id,
-        client_secret,
-        ..
-    } = &shared.profile;
-    let basic = request
-        .header("authorization")
-        .and_then(|value| value.strip_prefix("Basic "));
-    let assertion = request.field("client_assertion").filter(|_| {
-        request.field("client_assertion_type").as_deref()
-            == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-    });
+    let Profile { client_id, client_secret, .. } = &shared.profile;
+    let basic = request.header("authorization").and_then(|value| value.strip_prefix("Basic "));
+    let assertion = request
+        .field("client_assertion")
+        .filter(|_| request.field("client_assertion_type").as_deref() == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
     let posted = (request.field("client_id"), request.field("client_secret"));
     match (basic, assertion, posted) {
         (Some(basic), None, (_, None)) => {
             // RFC 6749 §2.3.1: both halves are form-encoded before they are joined.
-            let encode = |text: &str| {
-                url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
-            };
-            let pair = client_secret
-                .as_ref()
-                .map(|secret| format!("{}:{}", encode(client_id), encode(secret)));
+            let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let pair = client_secret.as_ref().map(|secret| format!("{}:{}", encode(client_id), encode(secret)));
             pair.is_some_and(|pair| BASE64_STANDARD.encode(pair) == basic)
         }
         (None, Some(_), (_, None)) => true,
@@ -460,10 +386,7 @@ fn authenticated(request: &Request, shared: &Shared) -> bool {
 }
 
 fn oauth_error(status: u16, error: &str) -> Reply {
-    Reply::json(
-        status,
-        &json!({ "error": error, "error_description": "refused" }),
-    )
+    Reply::json(status, &json!({ "error": error, "error_description": "refused" }))
 }
 
 fn merge(into: &mut Value, from: &Value) {

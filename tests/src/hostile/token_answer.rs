@@ -10,30 +10,18 @@ pub fn refused() -> Vec<(&'static str, Fault)> {
         ("no id_token", Fault::without("id_token")),
         ("id_token is null", Fault::with("id_token", Value::Null)),
         ("id_token is empty", Fault::with("id_token", "")),
-        (
-            "id_token is not a JWT",
-            Fault::with("id_token", "not-a-token"),
-        ),
+        ("id_token is not a JWT", Fault::with("id_token", "not-a-token")),
         ("no access_token", Fault::without("access_token")),
         ("no token_type", Fault::without("token_type")),
         ("token_type mac", token_type("mac")),
         ("an array", Fault::instead(json!([]))),
         ("a string", Fault::instead(json!("ok"))),
         ("null", Fault::instead(Value::Null)),
-        (
-            "two id_token members",
-            Fault::DuplicateMember("id_token", json!("not-a-token")),
-        ),
+        ("two id_token members", Fault::DuplicateMember("id_token", json!("not-a-token"))),
         ("invalid_grant", Fault::oauth_error(400, "invalid_grant")),
-        (
-            "invalid_grant as Auth0 says it",
-            Fault::oauth_error(403, "invalid_grant"),
-        ),
+        ("invalid_grant as Auth0 says it", Fault::oauth_error(403, "invalid_grant")),
         ("invalid_client", Fault::oauth_error(401, "invalid_client")),
-        (
-            "an error with status 200",
-            Fault::oauth_error(200, "invalid_grant"),
-        ),
+        ("an error with status 200", Fault::oauth_error(200, "invalid_grant")),
     ]
 }
 

@@ -13,10 +13,7 @@ pub fn refused() -> Vec<(&'static str, Fault)> {
         ("an array", array()),
         ("a string", Fault::instead(json!("auth0|ada"))),
         ("null", Fault::instead(Value::Null)),
-        (
-            "two sub members",
-            Fault::DuplicateMember("sub", json!("auth0|mallory")),
-        ),
+        ("two sub members", Fault::DuplicateMember("sub", json!("auth0|mallory"))),
     ]
 }
 

@@ -33,27 +33,18 @@ pub struct Request {
 impl Request {
     /// The value of the first header with this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self
-            .headers
-            .iter()
-            .find(|(present, _)| present.eq_ignore_ascii_case(name))?;
+        let (_, value) = self.headers.iter().find(|(present, _)| present.eq_ignore_ascii_case(name))?;
         Some(value)
     }
 
     /// The body read as a form.
     pub fn form(&self) -> Vec<(String, String)> {
-        url::form_urlencoded::parse(&self.body)
-            .into_owned()
-            .collect()
+        url::form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
     /// The one value of this form field; `None` if it is missing or there are several.
     pub fn field(&self, name: &str) -> Option<String> {
-        let mut values = self
-            .form()
-            .into_iter()
-            .filter(|(present, _)| present == name)
-            .map(|(_, value)| value);
+        let mut values = self.form().into_iter().filter(|(present, _)| present == name).map(|(_, value)| value);
         values.next().filter(|_| values.next().is_none())
     }
 
@@ -62,8 +53,7 @@ impl Request {
     }
 
     fn wants_close(&self) -> bool {
-        self.header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 }
 
@@ -99,10 +89,7 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>, elsewhere: bool) -
 }
 
 /// The next request on this connection; `None` at its end. What is not HTTP ends the connection.
-async fn read_request(
-    stream: &mut TcpStream,
-    received: &mut Vec<u8>,
-) -> io::Result<Option<Request>> {
+async fn read_request(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Request>> {
     let head_length = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             break end + 4;
@@ -117,10 +104,8 @@ async fn read_request(
     let (Some(method), Some(target)) = (request_line.next(), request_line.next()) else {
         return Ok(None);
     };
-    let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-        .collect();
+    let headers: Vec<(String, String)> =
+        lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
     let mut request = Request {
         endpoint: Endpoint::Elsewhere,
         elsewhere: false,
@@ -130,10 +115,7 @@ async fn read_request(
         body: Vec::new(),
     };
 
-    let body_length: usize = request
-        .header("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(0);
+    let body_length: usize = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let request_length = head_length + body_length.min(MAX_REQUEST);
     while received.len() < request_length {
         if stream.read_buf(received).await? == 0 {
@@ -152,16 +134,8 @@ enum Afterwards {
 }
 
 /// Writes the answer, in the manner of the fault.
-async fn say(
-    stream: &mut TcpStream,
-    reply: &Reply,
-    fault: Option<&Fault>,
-) -> io::Result<Afterwards> {
-    let length_off_by = if let Some(Fault::WrongLength(off)) = fault {
-        *off
-    } else {
-        0
-    };
+async fn say(stream: &mut TcpStream, reply: &Reply, fault: Option<&Fault>) -> io::Result<Afterwards> {
+    let length_off_by = if let Some(Fault::WrongLength(off)) = fault { *off } else { 0 };
     let head = head(reply, length_off_by);
     let (first_half, second_half) = reply.body.split_at(reply.body.len() / 2);
 
@@ -215,11 +189,7 @@ async fn say(
             tokio::time::sleep(*pause).await;
             stream.write_all(second_half).await?;
         }
-        _ => {
-            stream
-                .write_all(&[first_part.as_slice(), second_half].concat())
-                .await?
-        }
+        _ => stream.write_all(&[first_part.as_slice(), second_half].concat()).await?,
     }
 
     if length_off_by != 0 {
@@ -231,21 +201,12 @@ async fn say(
 }
 
 fn head(reply: &Reply, length_off_by: i64) -> Vec<u8> {
-    let reason = http::StatusCode::from_u16(reply.status)
-        .ok()
-        .and_then(|status| status.canonical_reason());
-    let mut head = format!(
-        "HTTP/1.1 {} {}\r\n",
-        reply.status,
-        reason.unwrap_or("Unnamed")
-    );
+    let reason = http::StatusCode::from_u16(reply.status).ok().and_then(|status| status.canonical_reason());
+    let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason.unwrap_or("Unnamed"));
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    let length = i64::try_from(reply.body.len())
-        .unwrap_or(i64::MAX)
-        .saturating_add(length_off_by)
-        .max(0);
+    let length = i64::try_from(reply.body.len()).unwrap_or(i64::MAX).saturating_add(length_off_by).max(0);
     head.push_str(&format!("Content-Length: {length}\r\n\r\n"));
     head.into_bytes()
 }

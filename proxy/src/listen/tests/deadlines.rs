@@ -192,9 +192,8 @@ async fn pg_11_http2_settings_are_ours() {
     assert_eq!(head[3], 4);
     let mut settings = vec![0; usize::from(head[2])];
     client.0.read_exact(&mut settings).await.unwrap();
-    let setting = |id: u8| {
-        settings.chunks(6).find(|each| each[1] == id).map(|each| u32::from_be_bytes([each[2], each[3], each[4], each[5]]))
-    };
+    let setting =
+        |id: u8| settings.chunks(6).find(|each| each[1] == id).map(|each| u32::from_be_bytes([each[2], each[3], each[4], each[5]]));
     assert_eq!(setting(3), Some(100), "MAX_CONCURRENT_STREAMS");
     assert_eq!(setting(6), Some(16 * 1024), "MAX_HEADER_LIST_SIZE");
 }

@@ -194,12 +194,7 @@ impl ProxyHttp for App {
         Ok(Box::new(HttpPeer::new(self.upstream, false, String::new())))
     }
 
-    async fn upstream_request_filter(
-        &self,
-        session: &mut Session,
-        request: &mut RequestHeader,
-        (): &mut (),
-    ) -> pingora::Result<()> {
+    async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, (): &mut ()) -> pingora::Result<()> {
         let client = connection_info(session).unwrap().client;
         request.insert_header("x-client", client.to_string())
     }
@@ -291,12 +286,7 @@ impl Edge {
         stream
     }
 
-    pub(super) async fn tls_over(
-        &self,
-        tcp: TcpStream,
-        config: ClientConfig,
-        name: &str,
-    ) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn tls_over(&self, tcp: TcpStream, config: ClientConfig, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, tcp)).await.unwrap()
     }
@@ -375,11 +365,8 @@ impl Client {
         loop {
             let text = String::from_utf8_lossy(&all).into_owned();
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head
-                    .to_lowercase()
-                    .split("content-length: ")
-                    .nth(1)
-                    .and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
+                let length =
+                    head.to_lowercase().split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
                 if body.len() >= length.unwrap_or(0) {
                     return text;
                 }

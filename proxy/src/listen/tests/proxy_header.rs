@@ -7,8 +7,7 @@ use super::harness::*;
 
 async fn behind(trusted: &str) -> Edge {
     let mut server = server();
-    server.listen =
-        vec![Listen { address: "127.0.0.1:0".parse().unwrap(), proxy_protocol: Some(vec![trusted.parse().unwrap()]) }];
+    server.listen = vec![Listen { address: "127.0.0.1:0".parse().unwrap(), proxy_protocol: Some(vec![trusted.parse().unwrap()]) }];
     server.limits.connections_per_client = 1;
     Edge::with(server).await
 }
@@ -56,13 +55,8 @@ async fn hdr_32_the_announced_client_is_the_client() {
 async fn hdr_32_without_a_header_or_with_a_bad_one_it_is_closed() {
     let edge = behind("127.0.0.1/32").await;
     let hello = b"\x16\x03\x01\x00\x05hello";
-    for bytes in [
-        &hello[..],
-        GET.as_bytes(),
-        b"PROXY TCP4 1.2.3.4\r\n",
-        b"PROXY TCP4 192.0.2.7 192.0.2.1 1 2\n",
-        &v2(1, 0x11, &[0; 2_000]),
-    ] {
+    for bytes in [&hello[..], GET.as_bytes(), b"PROXY TCP4 1.2.3.4\r\n", b"PROXY TCP4 192.0.2.7 192.0.2.1 1 2\n", &v2(1, 0x11, &[0; 2_000])]
+    {
         is_closed(&edge, bytes).await;
     }
     edge.until("all were reported", |edge| edge.events.reasons() == ["proxy_header"; 5]).await;
