@@ -124,6 +124,12 @@ impl Policy {
         self.table.knows_host(name)
     }
 
+    /// The providers of the routes that answer for this host, in the order of the file; `name` is canonical.
+    pub fn providers_of<'p>(&'p self, name: &'p str) -> impl Iterator<Item = usize> + 'p {
+        let routes = self.routes.iter().filter(move |route| route.hosts.iter().any(|pattern| pattern.matches(name)));
+        routes.filter_map(|route| route.provider)
+    }
+
     /// The route of a target, whatever its rules say: for the provider of a sign-in and the answer to a preflight.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub mod access_log;
 pub mod admin;
 pub mod bearer;
 pub mod cli;
+pub mod client_key;
 pub mod clock;
 pub mod edge;
 pub mod entropy;

@@ -9,9 +9,11 @@ mod used;
 pub use begin::{begin, login_url};
 pub use used::UsedAttempts;
 
+use doorward_policy::cookies::cookies;
+use doorward_policy::login::ATTEMPT_COOKIE;
 use http::{HeaderValue, Method, header};
 
-use crate::gate::Ask;
+use crate::gate::{Ask, cookie_fields};
 use crate::reply::Reply;
 use crate::respond::{self, Face};
 use crate::runtime::Runtime;
@@ -43,6 +45,21 @@ pub async fn serve(runtime: &Runtime, ask: &Ask<'_>, rest: &str) -> Served {
 /// Serves the callback of a provider, at its own path or an alias.
 pub async fn serve_callback(runtime: &Runtime, ask: &Ask<'_>, provider: usize) -> Served {
     only(runtime, ask, &[Method::GET], || callback::serve(runtime, ask, provider)).await
+}
+
+/// Where a sign-in for `return_to` begins.
+fn sign_in_path(runtime: &Runtime, return_to: &str) -> String {
+    let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", return_to).finish();
+    format!("{}/login?{query}", runtime.settings.server.prefix)
+}
+
+/// The attempts this browser holds, by id; only what could be an id of ours is ever named back to it.
+fn held_attempts<'a>(ask: &Ask<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    let plain = |id: &str| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    cookies(cookie_fields(ask.headers)).filter_map(move |cookie| {
+        let id = std::str::from_utf8(cookie.name).ok()?.strip_prefix(ATTEMPT_COOKIE)?;
+        plain(id).then_some((id, cookie.value))
+    })
 }
 
 const NO_ENDPOINT: Face = Face { status: 404, code: "not_found", title: "There is nothing here", text: "Doorward has no such page." };

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::ConnectionEvents;
 use super::refusal::{CLIENT_CAP, TOTAL_CAP};
+use crate::client_key::ClientKey;
 
 /// The counters; one for all listeners.
 pub(super) struct Caps {
@@ -20,25 +21,6 @@ pub(super) struct Caps {
     live: AtomicUsize,
     clients: DashMap<ClientKey, usize>,
     events: Arc<dyn ConnectionEvents>,
-}
-
-/// Who counts as one client: an IPv4 address, or an IPv6 /64 (RFC 6177: no site gets less).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum ClientKey {
-    V4([u8; 4]),
-    V6([u8; 8]),
-}
-
-impl ClientKey {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-        }
-    }
 }
 
 /// A place for one connection; given back when dropped.

@@ -1,7 +1,6 @@
 //! Sending a browser to its provider.
 
 use doorward_policy::access::DenyReason;
-use doorward_policy::cookies::cookies;
 use doorward_policy::login::{
     ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, AttemptEntropy, AuthorizationRequest, Places, ReturnTo, State,
     parse_parameters,
@@ -11,9 +10,9 @@ use doorward_policy::session::Purpose;
 use doorward_policy::time::Timestamp;
 use http::{HeaderValue, Method, header};
 
-use super::Served;
+use super::{Served, held_attempts, sign_in_path};
 use crate::entropy::{self, NoEntropy};
-use crate::gate::{Ask, cookie_fields};
+use crate::gate::Ask;
 use crate::keys::Budget;
 use crate::manner::Manner;
 use crate::reply::Reply;
@@ -66,29 +65,20 @@ fn provider_for(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo, name: Op
     let host = ask.target.host();
     if let Some(name) = name {
         let wanted = runtime.providers.iter().position(|provider| provider.settings().name == name)?;
-        let used = runtime
-            .settings
-            .policy
-            .routes()
-            .iter()
-            .any(|route| route.provider == Some(wanted) && route.hosts.iter().any(|pattern| pattern.matches(host.name())));
+        let used = runtime.settings.policy.providers_of(host.name()).any(|provider| provider == wanted);
         return used.then_some(wanted);
     }
     let path = return_to.as_str();
     let path = if path.starts_with('/') { path } else { "/" };
     let there = Target::parse(&Method::GET, host.name().as_bytes(), path.split('#').next().unwrap_or("/").as_bytes()).ok();
     let by_path = there.and_then(|target| runtime.settings.policy.route_for(&target).ok().and_then(|(_, route)| route.provider));
-    by_path.or_else(|| {
-        let routes = runtime.settings.policy.routes().iter();
-        routes.filter(|route| route.hosts.iter().any(|pattern| pattern.matches(host.name()))).find_map(|route| route.provider)
-    })
+    by_path.or_else(|| runtime.settings.policy.providers_of(host.name()).next())
 }
 
 /// Where a script is told to send its user: back to the page it runs on is its own to add.
 pub fn login_url(runtime: &Runtime, ask: &Ask<'_>) -> String {
     let host = runtime.public_authority(ask.target.host().name());
-    let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", &back_to(runtime, ask)).finish();
-    format!("https://{host}{}/login?{query}", runtime.prefix())
+    format!("https://{host}{}", sign_in_path(runtime, &back_to(runtime, ask)))
 }
 
 /// After a page: the page. After a script's request: the page that sent it, if it is one of ours; else the root.
@@ -161,18 +151,12 @@ fn seal(
 
 /// Attempts that must give way so that, with the new one, no more than the limit are left: unreadable ones, then the oldest.
 fn surplus(runtime: &Runtime, ask: &Ask<'_>, host: &str) -> Vec<String> {
-    let mut held: Vec<(i64, String)> = Vec::new();
-    for cookie in cookies(cookie_fields(ask.headers)) {
-        let Some(id) = std::str::from_utf8(cookie.name).ok().and_then(|name| name.strip_prefix(ATTEMPT_COOKIE)) else { continue };
-        // Only what could be a name of ours is named back.
-        if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
-            continue;
-        }
-        let name = format!("{ATTEMPT_COOKIE}{id}");
-        let began = runtime.settings.session.keys.open(Purpose::Attempt, &name, host, cookie.value);
-        let began = began.and_then(|plain| serde_json::from_slice::<Attempt>(&plain).ok()).map_or(i64::MIN, |attempt| attempt.began.0);
-        held.push((began, id.to_owned()));
-    }
+    let began = |(id, sealed): (&str, &[u8])| {
+        let plain = runtime.settings.session.keys.open(Purpose::Attempt, &format!("{ATTEMPT_COOKIE}{id}"), host, sealed);
+        let attempt = plain.and_then(|plain| serde_json::from_slice::<Attempt>(&plain).ok());
+        (attempt.map_or(i64::MIN, |attempt| attempt.began.0), id.to_owned())
+    };
+    let mut held: Vec<(i64, String)> = held_attempts(ask).map(began).collect();
     held.sort_unstable();
     let keep = ATTEMPT_LIMIT - 1;
     let over = ask.now.minus(ATTEMPT_LIFETIME).0;

@@ -16,10 +16,11 @@ use doorward_policy::token::{IdTokenExpectation, TokenFault, TokenType, Unverifi
 use http::{HeaderValue, header};
 use serde_json::{Map, Value};
 
-use super::Served;
 use super::begin::login_url;
+use super::{Served, sign_in_path};
 use crate::access_log::cut;
 use crate::bearer::BearerVerifier;
+use crate::client_key::ClientKey;
 use crate::entropy;
 use crate::gate::{Ask, cookie_fields};
 use crate::idp::{ExchangeFault, IdpClient, TokenResponse};
@@ -259,7 +260,7 @@ async fn redeem(
         userinfo: settings.userinfo,
     };
     // DOS-08: anybody can bring a code that is none; each costs a request in our name.
-    if runtime.redemptions.observe(&client_key(client_address), 1) > REDEMPTIONS {
+    if runtime.redemptions.observe(&ClientKey::of(client_address), 1) > REDEMPTIONS {
         return Err(Failure::TooMany);
     }
     let Ok(slot) = provider.redeeming.clone().try_acquire_owned() else { return Err(Failure::TooMany) };
@@ -276,20 +277,6 @@ async fn redeem(
 
 /// Codes that one client may bring in a minute: a whole company behind one address signs in with fewer.
 const REDEMPTIONS: isize = 300;
-
-/// An IPv4 address, or the /64 that an IPv6 client can choose its address from.
-fn client_key(address: IpAddr) -> [u8; 8] {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            [0, 0, 0, 0, a, b, c, d]
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h, ..] = address.octets();
-            [a, b, c, d, e, f, g, h]
-        }
-    }
-}
 
 struct Facts {
     issuer: String,
@@ -420,10 +407,7 @@ fn provider_error(error: &str) -> &'static str {
 /// A page that says what happened and offers to start again, at the place the sign-in was for.
 fn failed(runtime: &Runtime, ask: &Ask<'_>, seen: &Seen, failure: Failure) -> Reply {
     let login = match &seen.return_to {
-        Some(target) => {
-            let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", target).finish();
-            format!("{}/login?{query}", runtime.settings.server.prefix)
-        }
+        Some(target) => sign_in_path(runtime, target),
         None => login_url_of_root(runtime, ask),
     };
     let mut details: Vec<(&str, &str)> = Vec::new();

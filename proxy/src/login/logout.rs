@@ -1,15 +1,13 @@
 //! Signing out: here first, then at the provider (OpenID Connect RP-Initiated Logout 1.0; Auth0's `/v2/logout`).
 
 use doorward_config::settings::{Provider, ProviderKind};
-use doorward_policy::cookies::cookies;
-use doorward_policy::login::ATTEMPT_COOKIE;
 use doorward_policy::session::Session;
 use http::{Method, header};
 use url::Url;
 
-use super::Served;
 use super::session::live;
-use crate::gate::{Ask, cookie_fields, own_origin};
+use super::{Served, held_attempts};
+use crate::gate::{Ask, own_origin};
 use crate::reply::Reply;
 use crate::runtime::{ProviderRuntime, Runtime};
 
@@ -27,7 +25,8 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
         None => ("local", runtime.pages.signed_out(session.is_none())),
     };
     runtime.metrics.logouts.with_label_values(&[kind, if session.is_some() { "ok" } else { "no_session" }]).inc();
-    let reply = attempts(ask).iter().fold(reply.without_session(), |reply, id| reply.without_attempt(id));
+    // Sign-ins under way in this browser end too.
+    let reply = held_attempts(ask).take(20).fold(reply.without_session(), |reply, (id, _)| reply.without_attempt(id));
     Served { reason: "signed_out", reply }
 }
 
@@ -72,14 +71,4 @@ fn rp_initiated(provider: &ProviderRuntime, session: &Session, back: &str) -> Op
         }
     }
     Some(url)
-}
-
-/// Sign-ins under way in this browser end too.
-fn attempts(ask: &Ask<'_>) -> Vec<String> {
-    let names = cookies(cookie_fields(ask.headers))
-        .filter_map(|cookie| std::str::from_utf8(cookie.name).ok()?.strip_prefix(ATTEMPT_COOKIE).map(str::to_owned));
-    names
-        .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')))
-        .take(20)
-        .collect()
 }

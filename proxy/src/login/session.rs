@@ -79,14 +79,7 @@ pub(super) async fn page(runtime: &Runtime, ask: &Ask<'_>) -> Served {
 
 async fn send_to_sign_in(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     let own = ReturnTo::parse(ask.target.path().as_str(), runtime).unwrap_or_else(|_| ReturnTo::root());
-    let host = ask.target.host().name();
-    let provider = runtime
-        .settings
-        .policy
-        .routes()
-        .iter()
-        .filter(|route| route.hosts.iter().any(|pattern| pattern.matches(host)))
-        .find_map(|route| route.provider);
+    let provider = runtime.settings.policy.providers_of(ask.target.host().name()).next();
     match provider.filter(|_| ask.manner == Manner::Navigation) {
         Some(provider) => Served { reason: "no_session", reply: begin(runtime, ask, provider, &own, 0).await },
         None => {
