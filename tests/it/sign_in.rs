@@ -66,3 +66,20 @@ async fn the_edge_starts_while_the_provider_is_down() {
     assert_eq!(refused.field("retry-after"), Some("10"));
     assert!(refused.text().contains("Sign-in is not available just now"));
 }
+
+#[tokio::test]
+async fn a_registered_callback_of_old_goes_on_working() {
+    let provider = "    callback_aliases: [/tenant/oauth, /web-login/callback]\n    connection: google-oauth2\n    authorize: { ui_locales: de }\n";
+    let scene = Scene::with(Plan { provider: provider.into(), ..Plan::default() }).await;
+    let mut browser = scene.browser(APP);
+    let redirect = browser.go("/private").await;
+    assert_eq!(parameter(redirect.location(), "redirect_uri"), "https://app.localhost/tenant/oauth");
+    assert_eq!(parameter(redirect.location(), "ui_locales"), "de");
+    assert_eq!(parameter(redirect.location(), "connection"), "google-oauth2");
+    let back = scene.sign_in(&mut browser, "/private", "vera").await;
+    assert_eq!((back.status, back.location()), (303, "/private"));
+    // The address is Doorward's, whoever asks; a longer one is the app's.
+    assert_eq!(scene.browser(APP).go("/web-login/callback").await.status, 400);
+    assert!(scene.app.seen().is_empty());
+    assert_eq!(browser.go("/tenant/oauth/x").await.status, 200);
+}
