@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod command_line;
+mod cors;
 mod forwarding;
 mod frames;
 mod framing;

@@ -3,149 +3,24 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use doorward_demo::tenant;
-use doorward_policy::secret::Secret;
-use doorward_policy::session::SealingKeys;
 use doorward_proxy::keys::Tempo;
-use doorward_tests::client::{Answer, Browser, Raw, parameter, path_of};
+use doorward_tests::client::{Browser, Raw, parameter, path_of};
 use doorward_tests::recorder::{Recorder, ok};
 use doorward_tests::scene::{API, APP, Plan, Scene};
 use serde_json::json;
 
+use crate::command_line::binary;
+
 const BOTH: &str = "both.localhost";
 const COOKIE: &str = "__Host-doorward";
-const SPA: &str = "https://spa.example";
-
-fn cross_origin(answer: &Answer) -> Vec<(String, String)> {
-    let own = answer.fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
-    own.filter(|(name, _)| name.starts_with("access-control-")).collect()
-}
-
-#[tokio::test]
-async fn cors_01_a_preflight_is_answered_for_listed_origins_and_byte_for_byte() {
-    let scene = Scene::start().await;
-    let preflight = |host: &'static str, origin: &'static str, path: &'static str| {
-        let fields = [("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")];
-        let mut browser = scene.browser(host);
-        async move { browser.request("OPTIONS", path, &fields, b"").await }
-    };
-    let answer = preflight(API, SPA, "/items").await;
-    assert_eq!((answer.status, answer.field("access-control-allow-origin")), (204, Some(SPA)));
-    assert_eq!(answer.field("access-control-allow-methods"), Some("GET, POST"));
-    assert_eq!(answer.field("access-control-allow-headers"), Some("authorization"));
-    assert_eq!(answer.field("access-control-allow-credentials"), None, "it was not asked for");
-    assert_eq!(answer.field("access-control-max-age"), Some("600"));
-    assert_eq!(answer.field("vary"), Some("Origin"));
-    for origin in [
-        "null",
-        "*",
-        "http://spa.example",
-        "https://spa.example.evil.test",
-        "https://SPA.example",
-        "https://spa.example:443",
-        "https://spa.example/",
-        "https://xspa.example",
-    ] {
-        let answer = preflight(API, origin, "/items").await;
-        assert!(cross_origin(&answer).is_empty(), "{origin}: {:?}", answer.fields);
-        assert_eq!(answer.field("vary"), Some("Origin"), "{origin}");
-    }
-    // A route that lists nobody answers nobody; and an OPTIONS that is no preflight needs a credential (METH-03).
-    assert!(cross_origin(&preflight(APP, SPA, "/private").await).is_empty());
-    assert_eq!(scene.ask(API, "OPTIONS", "/items", &[("origin", SPA)]).await.status, 401);
-    assert_eq!(scene.ask(API, "OPTIONS", "/items", &[("access-control-request-method", "GET")]).await.status, 401);
-    assert_eq!(scene.app.bytes(), 0);
-}
-
-#[tokio::test]
-async fn cors_01_a_script_of_a_listed_origin_can_read_why_it_was_refused() {
-    let scene = Scene::start().await;
-    let token = format!("Bearer {}", scene.token("ada"));
-    for (name, method, path, authorization, status) in [
-        ("no token", "GET", "/items", None, 401),
-        ("a bad token", "GET", "/items", Some("Bearer x.y.z"), 401),
-        ("a malformed one", "GET", "/items", Some("Bearer"), 400),
-        ("no right", "POST", "/items", Some(token.as_str()), 403),
-    ] {
-        for (origin, readable) in [(SPA, true), ("https://evil.test", false), ("null", false)] {
-            let mut fields = vec![("origin", origin)];
-            fields.extend(authorization.map(|value| ("authorization", value)));
-            let answer = scene.ask(API, method, path, &fields).await;
-            assert_eq!(answer.status, status, "{name}");
-            assert_eq!(answer.field("access-control-allow-origin"), readable.then_some(SPA), "{name} {origin}");
-            assert_eq!(answer.field("access-control-expose-headers").is_some(), readable, "{name} {origin}");
-            assert_eq!(answer.field("vary"), Some("Origin"), "{name} {origin}: for caches");
-        }
-    }
-    for path in ["/_doorward/callback/tenant?code=c", "/_doorward/logout", "/_doorward/session", "/_doorward/whoami", "/_doorward/login"] {
-        let answer = scene.ask(API, "GET", path, &[("origin", SPA)]).await;
-        assert!(cross_origin(&answer).is_empty(), "{path}");
-    }
-}
-
-#[tokio::test]
-async fn cors_01_a_preflight_that_the_app_answers_brings_nobody_along() {
-    let cors = "cors: { origins: [\"https://spa.example\"], preflight: pass, credentials: true }";
-    let routes = format!(
-        "\n  - {{ name: app, host: app.localhost, upstream: \"UPSTREAM\", accept: session, {cors}, rules: [{{ allow: signed-in }}] }}\n"
-    );
-    let scene = Scene::with(Plan { routes, ..Plan::default() }).await;
-    let mut browser = scene.signed_in(APP, "ada").await;
-    let fields = [("origin", SPA), ("access-control-request-method", "PUT"), ("x-auth-user", "forged")];
-    assert_eq!(browser.request("OPTIONS", "/x", &fields, b"").await.status, 200);
-    let seen = scene.app.last();
-    assert_eq!((seen.one("x-auth-user"), seen.one("cookie"), seen.one("origin")), (None, None, Some(SPA)));
-    let refused = scene.ask(APP, "GET", "/x", &[("origin", SPA), ("sec-fetch-mode", "cors")]).await;
-    assert_eq!((refused.status, refused.field("access-control-allow-credentials")), (401, Some("true")));
-}
-
-#[tokio::test]
-async fn cors_01_a_preflight_does_not_reach_what_its_request_could_not() {
-    let cors = "cors: { origins: [\"https://spa.example\"], preflight: pass }";
-    let rules = "[{ path: /closed, allow: nobody }, { path: /lan, allow: { network: [10.0.0.0/8] } }, { path: /x, methods: [PUT], allow: signed-in }]";
-    let routes = format!("\n  - {{ name: app, host: app.localhost, upstream: \"UPSTREAM\", accept: session, {cors}, rules: {rules} }}\n");
-    let scene = Scene::with(Plan { routes, ..Plan::default() }).await;
-    for (path, method, body, status) in [
-        ("/x", "PUT", "", 200),
-        ("/x", "DELETE", "", 403),
-        ("/closed", "PUT", "", 403),
-        ("/lan", "PUT", "", 403),
-        ("/x", "PUT", "content", 400),
-        ("/x", "C0NNECT", "", 400),
-    ] {
-        scene.app.forget();
-        let fields = [("origin", SPA), ("access-control-request-method", method)];
-        let answer = scene.browser(APP).request("OPTIONS", path, &fields, body.as_bytes()).await;
-        assert_eq!(answer.status, status, "{method} {path} {body}");
-        assert_eq!(scene.app.seen().len(), usize::from(status == 200), "{method} {path} {body}");
-    }
-}
-
-#[tokio::test]
-async fn cors_01_the_apps_own_answers_say_what_the_route_says() {
-    let everybody = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\naccess-control-allow-origin: *\r\naccess-control-allow-credentials: true\r\nvary: accept\r\n\r\nok";
-    let app = Recorder::answering(Arc::new(move |_| Some(everybody.as_bytes().to_vec()))).await;
-    let scene = Scene::in_front_of(Plan::default(), app).await;
-    let token = format!("Bearer {}", scene.token("ada"));
-    for (origin, allowed) in [(SPA, Some(SPA)), ("https://evil.test", None)] {
-        let answer = scene.ask(API, "GET", "/items", &[("origin", origin), ("authorization", &token)]).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.all("access-control-allow-origin"), allowed.into_iter().collect::<Vec<_>>(), "{origin}");
-        assert_eq!(answer.all("access-control-allow-credentials"), Vec::<&str>::new(), "{origin}");
-        assert!(answer.all("vary").contains(&"Origin"), "{origin}");
-    }
-    // A route that says nothing about origins leaves it to the app.
-    let answer = scene.ask(APP, "GET", "/public/x", &[("origin", SPA)]).await;
-    assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
-}
-
 /// What must never be said anywhere.
 #[derive(Default)]
 struct Canaries(BTreeSet<String>);
@@ -730,130 +605,6 @@ async fn err_02_a_broken_app_is_a_502_without_its_address() {
 }
 
 // The command line.
-
-/// The program, beside the tests.
-fn binary() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let path = tests.ancestors().nth(2).unwrap().join("doorward");
-    assert!(path.exists(), "{} is not there: run `cargo build -p doorward-proxy` first", path.display());
-    path
-}
-
-/// Runs the program to its end, which comes soon.
-fn run(arguments: &[&str]) -> Output {
-    let mut child = Command::new(binary())
-        .args(arguments)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begun.elapsed() > Duration::from_secs(20) {
-            child.kill().unwrap();
-            panic!("`doorward {}` does not end", arguments.join(" "));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.wait_with_output().unwrap()
-}
-
-fn example(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples").join(name).display().to_string()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-#[test]
-fn cli_check_finds_the_examples_fine_and_serve_refuses_their_key() {
-    for name in ["doorward.yaml", "doorward.toml", "doorward.json"] {
-        let checked = run(&["check", &example(name)]);
-        assert_eq!(checked.status.code(), Some(0), "{name}: {}", text(&checked.stderr));
-        assert!(text(&checked.stdout).contains("fine (3 routes, "), "{name}: {}", text(&checked.stdout));
-        assert!(text(&checked.stderr).contains("the session key of the published examples"), "{name}");
-    }
-    let served = run(&["serve", "--config", &example("doorward.yaml")]);
-    assert_eq!(served.status.code(), Some(78));
-    let said = text(&served.stderr);
-    assert!(said.contains("session.keys holds the key of the published examples") && said.contains("doorward keygen"), "{said}");
-}
-
-#[test]
-fn cli_cfg_01_five_mistakes_are_five_messages_each_at_its_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let right = std::fs::read_to_string(example("minimal.yaml")).unwrap();
-    for (from, to) in [
-        ("tls/acme.crt", "tls/acme.crt"),
-        ("tls/acme.key", "tls/acme.key"),
-        ("secrets/auth0", "secrets/auth0"),
-        ("secrets/session.key", "secrets/session.key"),
-    ] {
-        let target = folder.path().join(to);
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(example(from), target).unwrap();
-    }
-    let path = folder.path().join("doorward.yaml");
-    std::fs::write(&path, &right).unwrap();
-    let name = path.display().to_string();
-    let twin = run(&["check", &name]);
-    assert_eq!(twin.status.code(), Some(0), "{}", text(&twin.stderr));
-
-    let mistakes = [
-        ("  listen: [\"0.0.0.0:443\"]", "  listen: [\"8443\"]", "is no address with a port"),
-        ("    domain: acme.eu.auth0.com", "    domain: https://acme.eu.auth0.com", "is an address, not a host"),
-        ("    audience: https://api.acme.dev", "    audience: https://api.acme.dev\n    algorithms: [HS256]", "signs with a secret"),
-        ("    upstream: http://127.0.0.1:3000", "    upstrem: http://127.0.0.1:3000", "unknown key `upstrem`"),
-        ("    rules: [{ allow: signed-in }]", "    rules: [{ allow: { role: \"\" } }]", "empty"),
-    ];
-    let mut wrong = right;
-    for (from, to, _) in mistakes {
-        assert!(wrong.contains(from), "{from}");
-        wrong = wrong.replacen(from, to, 1);
-    }
-    std::fs::write(&path, &wrong).unwrap();
-    for command in [vec!["check", name.as_str()], vec!["serve", "-c", name.as_str()]] {
-        let checked = run(&command);
-        let said = text(&checked.stderr);
-        assert_eq!(checked.status.code(), Some(78), "{said}");
-        for (_, _, message) in mistakes {
-            assert!(said.contains(message), "`{message}` in {said}");
-        }
-        // A key that is not known is also one that is missing.
-        let errors = said.lines().filter(|line| line.starts_with("error: ")).count();
-        let places = said.lines().filter(|line| line.trim_start().starts_with("--> ") && line.contains("doorward.yaml:")).count();
-        assert!((5..=6).contains(&errors) && places >= errors, "{errors} errors at {places} places in {said}");
-    }
-    let json = run(&["check", "--format", "json", &name]);
-    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(json.status.code(), Some(78));
-    assert!(report.to_string().matches("\"line\"").count() >= 5, "{report}");
-}
-
-#[test]
-fn cli_cfg_02_03_what_cannot_be_read_refuses_to_start() {
-    let missing = run(&["serve", "-c", "/nonexistent/doorward.yaml"]);
-    assert_eq!(missing.status.code(), Some(78));
-    assert!(text(&missing.stderr).contains("cannot be read"), "{}", text(&missing.stderr));
-    for arguments in [&["serve", "--no-such-flag"][..], &["run"], &[]] {
-        let refused = run(arguments);
-        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
-    }
-}
-
-#[test]
-fn cli_keygen_makes_a_key_that_opens_what_it_seals_and_never_the_same_twice() {
-    let made: Vec<String> = (0..3).map(|_| text(&run(&["keygen"]).stdout).trim().to_owned()).collect();
-    assert_eq!(made.iter().collect::<HashSet<_>>().len(), 3);
-    for key in made {
-        let bytes = STANDARD.decode(&key).unwrap();
-        assert_eq!(bytes.len(), 32);
-        assert!(SealingKeys::new(&[Secret::new(bytes)]).is_ok());
-    }
-}
 
 /// A served edge as a process of its own; what it says is kept.
 struct Served {

@@ -69,7 +69,8 @@ async fn the_edge_starts_while_the_provider_is_down() {
 
 #[tokio::test]
 async fn a_registered_callback_of_old_goes_on_working() {
-    let provider = "    callback_aliases: [/tenant/oauth, /web-login/callback]\n    connection: google-oauth2\n    authorize: { ui_locales: de }\n";
+    let provider =
+        "    callback_aliases: [/tenant/oauth, /web-login/callback]\n    connection: google-oauth2\n    authorize: { ui_locales: de }\n";
     let scene = Scene::with(Plan { provider: provider.into(), ..Plan::default() }).await;
     let mut browser = scene.browser(APP);
     let redirect = browser.go("/private").await;
