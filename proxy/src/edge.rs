@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -122,6 +122,7 @@ impl ProxyHttp for Edge {
         forward::request(upstream, &forward)?;
         // What is sent again is counted again.
         state.body_seen = 0;
+        state.body_began = None;
         Ok(())
     }
 
@@ -138,8 +139,8 @@ impl ProxyHttp for Edge {
             return Error::e_explain(ErrorType::HTTPStatus(413), "body limit");
         }
         let streams = state.websocket.is_some() || state.manner == Manner::Grpc;
-        let due = state.started.elapsed().saturating_sub(BODY_GRACE).as_secs().saturating_mul(BODY_RATE);
-        if !end && !streams && state.body_seen < due {
+        let began = *state.body_began.get_or_insert_with(Instant::now);
+        if !end && !streams && state.body_seen < bytes_due(began.elapsed()) {
             return Error::e_explain(ErrorType::HTTPStatus(408), "body too slow");
         }
         if is_over(state) {
@@ -262,6 +263,11 @@ impl ProxyHttp for Edge {
     }
 }
 
+/// How much of a body must have come by now.
+fn bytes_due(since_its_first_byte: Duration) -> u64 {
+    since_its_first_byte.saturating_sub(BODY_GRACE).as_secs().saturating_mul(BODY_RATE)
+}
+
 /// Whether a stream has outlived what it was opened on: a session's lifetime, a token's `exp`.
 fn is_over(state: &RequestState) -> bool {
     state.quiet && state.until.is_some_and(|until| clock::now() >= until)
@@ -326,7 +332,7 @@ async fn decide(session: &Session, state: &mut RequestState, target: Target) -> 
         state.reason = served.reason;
         return Some(served.reply);
     }
-    let asked = std::time::Instant::now();
+    let asked = Instant::now();
     let admission = runtime.admit(&ask).await;
     runtime.count(&admission);
     state.route = admission.route;
@@ -502,4 +508,16 @@ fn deny(state: &mut RequestState, reason: DenyReason) {
 fn count_upstream_error(state: &RequestState, kind: &str) {
     let route = state.route.map_or(crate::metrics::NO_ROUTE, |index| &*state.runtime.settings.policy.routes()[index].name);
     state.runtime.metrics.upstream_errors.with_label_values(&[route, kind]).inc();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dos_02_a_body_must_come_at_a_modest_pace_after_its_grace() {
+        for (seconds, due) in [(0, 0), (30, 0), (31, 128), (90, 60 * 128), (u64::MAX, u64::MAX)] {
+            assert_eq!(bytes_due(Duration::from_secs(seconds)), due, "{seconds}");
+        }
+    }
 }

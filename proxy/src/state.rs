@@ -36,6 +36,8 @@ pub struct RequestState {
     pub quiet: bool,
     pub body_limit: Option<u64>,
     pub body_seen: u64,
+    /// When the first of it came.
+    pub body_began: Option<Instant>,
     pub upstream: Option<String>,
     /// Servers that could not be connected to.
     pub tried: Vec<SocketAddr>,
@@ -84,6 +86,7 @@ impl RequestState {
             quiet: false,
             body_limit: None,
             body_seen: 0,
+            body_began: None,
             upstream: None,
             tried: Vec::new(),
             until: None,
