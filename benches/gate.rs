@@ -9,6 +9,7 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use doorward_demo::tenant::{AUDIENCE, CLIENT_ID, CLIENT_SECRET, Tenant, TenantSettings};
@@ -77,7 +78,11 @@ impl Bench {
     }
 
     fn bearer(&self) -> HeaderMap {
-        usual(&[(header::AUTHORIZATION, format!("Bearer {}", self.tenant.access_token_for("ada", AUDIENCE, "openid read:items")))])
+        // Each token is another one: equal tokens would be found among those seen before.
+        static TOKENS: AtomicU64 = AtomicU64::new(0);
+        let mut claims = self.tenant.access_claims_for("ada", AUDIENCE, "openid read:items");
+        claims["number"] = TOKENS.fetch_add(1, Ordering::Relaxed).into();
+        usual(&[(header::AUTHORIZATION, format!("Bearer {}", self.tenant.sign(claims)))])
     }
 }
 
