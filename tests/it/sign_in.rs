@@ -84,3 +84,20 @@ async fn a_registered_callback_of_old_goes_on_working() {
     assert!(scene.app.seen().is_empty());
     assert_eq!(browser.go("/tenant/oauth/x").await.status, 200);
 }
+
+#[tokio::test]
+async fn dos_08_junk_codes_cost_the_provider_only_so_many_requests() {
+    let scene = Scene::start().await;
+    let mut last = 0;
+    for _ in 0..310 {
+        let mut browser = scene.browser(APP);
+        let state = parameter(browser.go("/private").await.location(), "state");
+        last = browser.go(&format!("/_doorward/callback/tenant?code=junk&state={state}")).await.status;
+        if last == 429 {
+            break;
+        }
+        assert_eq!(last, 400);
+    }
+    assert_eq!(last, 429);
+    assert!((290..=300).contains(&scene.tenant.requests("token")), "{}", scene.tenant.requests("token"));
+}

@@ -306,3 +306,17 @@ fn ten_thousand_routes_are_found_in_steps_of_the_path() {
     assert_eq!(found(&policy, Method::GET, "app.example", "/apps/a9999/x").as_deref(), Ok("r9999/1"));
     assert_eq!(found(&policy, Method::GET, "app.example", "/apps/a10000/x"), Err(DenyReason::NoRoute));
 }
+
+#[test]
+fn a_provider_vouches_for_its_own_email_claim_and_for_no_other() {
+    let claims = json!({"iss": "i", "sub": "u", "email": "me@private.test", "email_verified": true, "work_email": "boss@corp.test"});
+    let kept: Vec<Box<str>> = claims.as_object().unwrap().keys().map(|name| name.as_str().into()).collect();
+    let session = Session::begin(Origin { id: "i", provider: "p", client_id: "c" }, claims.as_object().unwrap(), &kept, Timestamp(0));
+    let decide = |email: &str, domain: &str| {
+        let identity = Identity::from_session(session.clone(), &IdentityMapping { email: path(email), ..mapping() });
+        let allow = Requirement::Needs(Needs { email_domains: vec![domain.into()], ..Needs::default() });
+        decided(allow, &Standing::Known(&identity))
+    };
+    assert_eq!(decide("email", "private.test"), "allow");
+    assert_eq!(decide("work_email", "corp.test"), "email_domain");
+}
