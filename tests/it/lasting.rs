@@ -74,3 +74,32 @@ async fn one_server_that_is_down_costs_nobody_an_answer() {
     let scene = Scene::with(Plan { routes: routes("\"127.0.0.1:9\""), ..Plan::default() }).await;
     assert_eq!(scene.ask(APP, "GET", "/x", &[]).await.status, 502);
 }
+
+#[tokio::test]
+async fn dos_02_only_a_request_that_is_complete_may_wait_in_silence() {
+    // It takes requests and answers none.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let held = tokio::spawn(async move {
+        let mut sockets = Vec::new();
+        while let Ok((socket, _)) = silent.accept().await {
+            sockets.push(socket);
+        }
+    });
+    let upstream = format!("{{ servers: [\"{address}\"], read: 1s }}");
+    let routes = format!("\n  - {{ name: app, host: app.localhost, upstream: {upstream}, rules: [{{ allow: public }}] }}\n");
+    let scene = Scene::with(Plan { routes, ..Plan::default() }).await;
+    for (name, request, waits) in [
+        ("events", "GET /x HTTP/1.1\r\ncontent-length: 0", true),
+        ("a body that never comes", "POST /x HTTP/1.1\r\ncontent-length: 5", false),
+    ] {
+        let mut raw = scene.raw(APP).await;
+        raw.send(format!("{request}\r\nhost: {APP}\r\naccept: text/event-stream\r\n\r\n").as_bytes()).await;
+        let answer = tokio::time::timeout(Duration::from_secs(3), raw.answer()).await;
+        match answer {
+            Err(_) => assert!(waits, "{name}"),
+            Ok(answer) => assert_eq!((answer.map(|answer| answer.status), waits), (Some(504), false), "{name}"),
+        }
+    }
+    held.abort();
+}
