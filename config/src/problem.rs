@@ -55,6 +55,8 @@ pub enum WarningCode {
     WideTrust,
     /// W007: without an audience there are no tokens that could be verified.
     OpaqueTokens,
+    /// W008: proxies on the open internet ask without TLS.
+    PlainHooks,
 }
 
 impl WarningCode {
@@ -65,6 +67,7 @@ impl WarningCode {
             Self::InlineSecret => "W003",
             Self::WideTrust => "W006",
             Self::OpaqueTokens => "W007",
+            Self::PlainHooks => "W008",
         }
     }
 }

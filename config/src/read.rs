@@ -6,6 +6,7 @@ mod cors;
 mod field;
 mod file;
 mod headers;
+mod hooks;
 mod identity;
 mod map;
 mod network;
@@ -38,20 +39,26 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
         }
     };
     version(&root);
-    let server = root.required("server").and_then(|field| server::read(&field));
+    let section = root.required("server");
+    let hooks = section.as_ref().is_some_and(server::has_hooks);
+    let server = section.and_then(|field| server::read(&field));
     let prefix = server.as_ref().map_or(server::PREFIX, |server| &server.prefix);
-    let providers = provider::read_all(root.optional("providers"), prefix);
+    let oauth2_proxy = server.as_ref().is_some_and(|server| server.hooks.as_ref().is_some_and(|hooks| hooks.oauth2_proxy.is_some()));
+    let providers = provider::read_all(root.optional("providers"), prefix, oauth2_proxy);
     let session = root.required("session").and_then(|field| session::read(&field));
     let mapping = identity::read(root.optional("identity"));
     let headers = headers::read(root.optional("headers"));
     let body = server.as_ref().map_or(server::BODY, |server| server.limits.body);
     let routes = root.required("routes").and_then(|field| {
-        let common = route::Common { providers: &providers, headers: &headers, prefix, body };
+        let common = route::Common { providers: &providers, headers: &headers, prefix, oauth2_proxy, hooks, body };
         route::read_all(&field, &common)
     });
     root.finish(&[]);
     let (server, session, mapping) = (server?, session?, mapping?);
-    let (policy, routes) = route::compile(reading, routes?, mapping)?;
+    let (mut policy, routes) = route::compile(reading, routes?, mapping)?;
+    if oauth2_proxy {
+        policy.keep_claims(hooks::OAUTH2_CLAIMS);
+    }
     let providers = providers.into_settings()?;
     Some(Settings { server, providers, session, policy, routes })
 }

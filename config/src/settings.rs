@@ -29,8 +29,10 @@ pub struct Settings {
 /// The listeners and what they allow.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// TLS listeners.
+    /// TLS listeners; none where only other proxies ask.
     pub listen: Vec<Listen>,
+    /// Where other proxies ask.
+    pub hooks: Option<Hooks>,
     /// Plain listeners that only redirect to https.
     pub redirect: Vec<SocketAddr>,
     /// Metrics and health.
@@ -59,10 +61,37 @@ pub struct Listen {
     pub proxy_protocol: Option<Vec<IpNet>>,
 }
 
+/// The listeners on which other proxies ask before they pass a request on.
+#[derive(Debug, Clone)]
+pub struct Hooks {
+    pub listen: Vec<SocketAddr>,
+    /// Where Envoy asks over gRPC (`envoy.service.auth.v3.Authorization`).
+    pub grpc: Vec<SocketAddr>,
+    /// Both speak TLS, with the certificates of [`Server::tls`].
+    pub tls: bool,
+    /// Who may ask: at least one network, none of them `/0` or `/1`.
+    pub trusted_peers: Vec<IpNet>,
+    /// What a peer must also send, in `X-Doorward-Secret`.
+    pub secret: Option<Secret<String>>,
+    /// PEM of the CA that must have signed a peer's client certificate. Only with `tls`.
+    pub client_ca: Option<Vec<u8>>,
+    /// `Some`: the endpoints of oauth2-proxy are served too, and this says where its check finds the original request.
+    pub oauth2_proxy: Option<OriginalRequest>,
+}
+
+/// The fields in which a proxy says what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OriginalRequest {
+    /// `X-Original-URL` and `X-Original-Method`, as ingress-nginx sends them.
+    XOriginal,
+    /// `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`, as Traefik sends them.
+    XForwarded,
+}
+
 /// Certificates and versions.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// At least one; the first answers for unknown names.
+    /// The first answers for unknown names. Empty only where nothing speaks TLS.
     pub certificates: Vec<CertificateFiles>,
     pub min_version: TlsVersion,
 }
@@ -100,6 +129,10 @@ pub struct Limits {
     pub header_fields: usize,
     /// A request body in bytes; `None`: no limit. Routes carry their own copy.
     pub body: Option<u64>,
+    /// Sign-ins begun, and codes brought back, for each client and minute.
+    pub sign_ins_per_client: u32,
+    /// Tokens and cookies that are no good, for each client and minute.
+    pub bad_credentials_per_client: u32,
 }
 
 /// One identity provider.
@@ -180,7 +213,8 @@ pub struct Session {
 /// What `doorward-proxy` needs to forward a permitted request.
 #[derive(Debug, Clone)]
 pub struct RouteSettings {
-    pub upstream: Upstream,
+    /// `None`: only other proxies ask about it.
+    pub upstream: Option<Upstream>,
     /// A request body in bytes; `None`: no limit.
     pub body_limit: Option<u64>,
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use doorward_config::settings::{ClientAuth, Rewrite, Settings, UpstreamHost, UpstreamProtocol};
+use doorward_config::settings::{ClientAuth, OriginalRequest, Rewrite, Settings, UpstreamHost, UpstreamProtocol};
 use doorward_config::{Loaded, load};
 use doorward_policy::access::Requirement;
 use doorward_policy::credential::Accept;
@@ -38,6 +38,11 @@ fn the_reference_means_what_its_comments_say() {
     assert_eq!(server.public_port, 443);
     assert_eq!(server.hsts.as_deref(), Some("max-age=31536000; includeSubDomains"));
     assert_eq!(server.limits.body, Some(10 * 1024 * 1024));
+    assert_eq!((server.limits.sign_ins_per_client, server.limits.bad_credentials_per_client), (300, 600));
+    let hooks = server.hooks.unwrap();
+    assert_eq!((hooks.listen.len(), hooks.grpc.len(), hooks.trusted_peers.len(), hooks.tls), (1, 1, 1, false));
+    assert_eq!(hooks.oauth2_proxy, Some(OriginalRequest::XOriginal));
+    assert_eq!(providers[0].callback_aliases, ["/tenant/oauth", "/oauth2/callback"], "the first is what the provider is told");
     assert_eq!(providers[0].issuer, "https://acme.eu.auth0.com/");
     assert_eq!(providers[0].scope, "openid profile email");
     assert_eq!(providers[1].issuer, "https://login.acme.dev/realms/staff");
@@ -53,11 +58,12 @@ fn the_reference_means_what_its_comments_say() {
     let names: Vec<&str> = iot.headers.names().map(|name| name.as_str()).collect();
     assert_eq!(names, ["x-auth-user", "x-auth-email", "x-auth-roles", "x-auth-org", "x-device-groups"]);
     assert_eq!(routes[1].body_limit, Some(100 * 1024 * 1024));
-    assert_eq!(routes[1].upstream.servers.len(), 2);
-    assert_eq!((routes[1].upstream.protocol, &routes[1].upstream.host), (UpstreamProtocol::Http1, &UpstreamHost::Keep));
-    assert_eq!(routes[1].upstream.tls.as_ref().unwrap().server_name, "iot.internal");
-    assert_eq!(routes[2].upstream.rewrite, Rewrite::Prefix { from: "/v1".into(), to: "/".into() });
-    assert_eq!(routes[2].upstream.tls.as_ref().unwrap().server_name, "10.0.0.8");
+    let [_, iot_app, api_app] = [0, 1, 2].map(|at| routes[at].upstream.as_ref().unwrap());
+    assert_eq!(iot_app.servers.len(), 2);
+    assert_eq!((iot_app.protocol, &iot_app.host), (UpstreamProtocol::Http1, &UpstreamHost::Keep));
+    assert_eq!(iot_app.tls.as_ref().unwrap().server_name, "iot.internal");
+    assert_eq!(api_app.rewrite, Rewrite::Prefix { from: "/v1".into(), to: "/".into() });
+    assert_eq!(api_app.tls.as_ref().unwrap().server_name, "10.0.0.8");
     assert!(api.cors.is_some());
 }
 
@@ -70,9 +76,22 @@ fn twenty_lines_are_enough() {
 }
 
 #[test]
+fn a_proxy_in_front_needs_no_listener_no_certificate_and_no_upstream() {
+    let loaded = example("hooks.yaml");
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let Settings { server, routes, .. } = loaded.settings;
+    let hooks = server.hooks.unwrap();
+    assert_eq!(hooks.listen, ["127.0.0.1:9180".parse().unwrap()]);
+    assert!(!hooks.tls && hooks.secret.is_none() && hooks.oauth2_proxy.is_none());
+    assert!(server.listen.is_empty() && server.tls.certificates.is_empty());
+    assert_eq!(server.public_port, 443);
+    assert!(routes[0].upstream.is_none());
+}
+
+#[test]
 fn log_01_settings_and_reports_show_no_secret() {
     let loaded = example("doorward.yaml");
     let shown = format!("{:?}{:?}", loaded.settings, loaded.warnings);
-    assert!(!shown.contains("example-client-secret"));
+    assert!(!shown.contains("example-client-secret") && !shown.contains("example-hook-secret"));
     assert!(!shown.contains("PRIVATE KEY"));
 }

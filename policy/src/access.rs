@@ -119,6 +119,18 @@ impl Policy {
         &self.kept_claims
     }
 
+    /// A route by its name.
+    pub fn route_named(&self, name: &str) -> Option<usize> {
+        self.routes.iter().position(|route| &*route.name == name)
+    }
+
+    /// Keeps these top-level claims as well, for answers that no rule or header names.
+    pub fn keep_claims(&mut self, names: &[&str]) {
+        self.kept_claims.extend(names.iter().map(|name| Box::from(*name)));
+        self.kept_claims.sort_unstable();
+        self.kept_claims.dedup();
+    }
+
     /// Whether any route answers for this host; `name` is canonical.
     pub fn knows_host(&self, name: &str) -> bool {
         self.table.knows_host(name)
@@ -149,7 +161,17 @@ impl Policy {
     /// # Errors
     /// [`DenyReason`] when nothing matches, or two readings of the path lead to two rules.
     pub fn rule_for(&self, target: &Target) -> Result<Match<'_>, DenyReason> {
-        let (route_index, route) = self.route_for(target)?;
+        let (route_index, _) = self.route_for(target)?;
+        self.rule_in(route_index, target)
+    }
+
+    /// The rule of one route that decides about a target, whatever the target's host; `route_index` as in
+    /// [`Policy::routes`].
+    ///
+    /// # Errors
+    /// [`DenyReason`] when nothing matches, or two readings of the path lead to two rules.
+    pub fn rule_in(&self, route_index: usize, target: &Target) -> Result<Match<'_>, DenyReason> {
+        let route = self.routes.get(route_index).ok_or(DenyReason::NoRoute)?;
         let at = |path: &crate::request::CleanPath| route.rules.iter().position(|rule| rule.covers(target.method(), path));
         let found = at(target.path());
         // A server that cuts `;parameters` off sees another path: believe a rule only when both readings agree.

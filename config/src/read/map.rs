@@ -31,7 +31,10 @@ impl<'d> Map<'d> {
     }
 
     pub(super) fn optional(&self, key: &'static str) -> Option<Field<'d>> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         self.entries.iter().find(|entry| entry.key == key).map(|entry| self.field(entry))
     }
 

@@ -1,11 +1,28 @@
 //! Addresses to listen on and networks to believe.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::field::Field;
 use crate::problem::WarningCode;
+
+const OWN_PROXIES: &str = "name the networks that your own load balancers are in";
+const ASKING_PROXIES: &str = "name the addresses of the proxies that ask, or the networks they are in";
+
+/// This machine's, and private ones.
+const PRIVATE: [IpNet; 9] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
+    // RFC 6598: carrier-grade NAT, which clouds use inside.
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
+];
 
 impl Field<'_> {
     /// An address and a port.
@@ -48,24 +65,43 @@ impl Field<'_> {
 
     /// A network whose word is taken for something: never everybody's.
     pub(super) fn trusted_network(&self) -> Option<IpNet> {
+        let network = self.trusted(OWN_PROXIES)?;
+        self.warn_if_wide(&network, OWN_PROXIES);
+        Some(network)
+    }
+
+    /// A network that may ask about other people's requests; `proven`: its peers show a secret or a certificate as well.
+    pub(super) fn trusted_peer(&self, proven: bool) -> Option<IpNet> {
+        let network = self.trusted(ASKING_PROXIES)?;
+        if is_wide(&network) && !proven {
+            let message = format!("`{}` is too wide a range to trust without a secret", self.shown());
+            return self.refuse(message, format!("{ASKING_PROXIES}, or add a `secret` (or a `client_ca`) that they must show as well"));
+        }
+        self.warn_if_wide(&network, ASKING_PROXIES);
+        Some(network)
+    }
+
+    fn trusted(&self, help: &str) -> Option<IpNet> {
         let network = self.network()?;
         if network.prefix_len() <= 1 {
             // ADV-O2P-10: a list that trusts everybody undoes every check that stands on it.
-            let message = format!("`{}` trusts half the internet or more", self.shown());
-            return self.refuse(message, "name the networks that your own load balancers are in");
-        }
-        let wide = match network {
-            IpNet::V4(network) => network.prefix_len() < 8,
-            IpNet::V6(network) => network.prefix_len() < 32,
-        };
-        if wide {
-            self.warn(
-                WarningCode::WideTrust,
-                format!("`{}` is a wide range to trust", self.shown()),
-                "name the networks that your own load balancers are in",
-            );
+            return self.refuse(format!("`{}` trusts half the internet or more", self.shown()), help);
         }
         Some(network)
+    }
+
+    fn warn_if_wide(&self, network: &IpNet, help: &str) {
+        if is_wide(network) {
+            self.warn(WarningCode::WideTrust, format!("`{}` is a wide range to trust", self.shown()), help);
+        }
+    }
+}
+
+/// So wide that strangers may be in it.
+fn is_wide(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 32,
     }
 }
 
@@ -80,21 +116,15 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 /// An address literal that is neither this machine's nor of a private network.
 pub(super) fn is_public(host: &str) -> bool {
-    const PRIVATE: [IpNet; 8] = [
-        IpNet::V4(Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8)),
-        IpNet::V4(Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 16, 0, 0), 12)),
-        IpNet::V4(Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 168, 0, 0), 16)),
-        IpNet::V4(Ipv4Net::new_assert(std::net::Ipv4Addr::new(169, 254, 0, 0), 16)),
-        // RFC 6598: carrier-grade NAT, which clouds use inside.
-        IpNet::V4(Ipv4Net::new_assert(std::net::Ipv4Addr::new(100, 64, 0, 0), 10)),
-        IpNet::V4(Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8)),
-        IpNet::V6(Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7)),
-        IpNet::V6(Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
-    ];
     host.parse::<IpAddr>().is_ok_and(|address| {
         let address = address.to_canonical();
-        !address.is_loopback() && !address.is_unspecified() && !PRIVATE.iter().any(|network| network.contains(&address))
+        !address.is_unspecified() && is_public_network(&address.into())
     })
+}
+
+/// Whether strangers' addresses are in it.
+pub(super) fn is_public_network(network: &IpNet) -> bool {
+    !PRIVATE.iter().any(|private| private.contains(network))
 }
 
 #[cfg(test)]
@@ -114,6 +144,16 @@ mod tests {
         }
         for host in ["10.1.2.3", "172.31.0.1", "192.168.1.1", "::1", "fd00::1", "100.64.0.1", "app.example", "127.0.0.1"] {
             assert!(!is_public(host), "{host}");
+        }
+    }
+    #[test]
+    fn a_network_is_private_as_a_whole_or_public() {
+        let public = |text: &str| is_public_network(&text.parse().unwrap());
+        for network in ["10.0.0.0/8", "10.1.0.0/16", "192.168.1.1/32", "::1/128", "fd00::/8", "127.0.0.0/8"] {
+            assert!(!public(network), "{network}");
+        }
+        for network in ["10.0.0.0/7", "203.0.113.0/24", "2001:db8::/32", "::/8", "172.0.0.0/8"] {
+            assert!(public(network), "{network}");
         }
     }
 }

@@ -10,6 +10,7 @@ use doorward_policy::request::CleanPath;
 use doorward_policy::token::Algorithm;
 
 use super::field::Field;
+use super::hooks::{OAUTH2_CALLBACK, OAUTH2_PREFIX};
 use super::map::Map;
 use super::word;
 use crate::document::Span;
@@ -52,7 +53,8 @@ impl Providers {
     }
 }
 
-pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str) -> Providers {
+/// `oauth2_proxy`: its callback must lead to a provider of ours.
+pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str, oauth2_proxy: bool) -> Providers {
     let Some(field) = field else { return Providers::default() };
     let Some(map) = field.map() else {
         return Providers { broken: true, ..Providers::default() };
@@ -65,11 +67,42 @@ pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str) -> Providers {
             let help = "a-z, 0-9, `-` and `_`, at most 64: it is a part of the callback's address";
             field.reading.refuse::<()>(&entry.key_span, &field.key, format!("`{}` is no name for a provider", entry.key), help);
         }
-        let provider = read(&field, &entry.key, prefix, &mut aliases).filter(|_| named);
+        let own = Own { prefix, oauth2_proxy };
+        let provider = read(&field, &entry.key, own, &mut aliases).filter(|_| named);
         providers.by_name.insert(entry.key.clone(), providers.list.len());
         providers.list.push((entry.key.clone(), provider));
     }
+    if oauth2_proxy && !aliases.contains_key(OAUTH2_CALLBACK) {
+        adopt_callback(&field, &mut providers);
+    }
     providers
+}
+
+/// Paths that are taken before any alias.
+#[derive(Debug, Clone, Copy)]
+struct Own<'p> {
+    prefix: &'p str,
+    /// oauth2-proxy's are Doorward's too.
+    oauth2_proxy: bool,
+}
+
+/// One provider takes the callback that oauth2-proxy had; as its first alias, it is what the provider is told. Among
+/// several, nobody knows which of them it is registered with.
+fn adopt_callback(field: &Field<'_>, providers: &mut Providers) {
+    match providers.list.as_mut_slice() {
+        [] => {}
+        [(_, provider)] => {
+            if let Some(provider) = provider {
+                provider.callback_aliases.push(OAUTH2_CALLBACK.to_owned());
+            }
+        }
+        _ => {
+            let help = format!(
+                "with `compatibility: [oauth2-proxy]`, add `callback_aliases: [{OAUTH2_CALLBACK}]` to the provider that oauth2-proxy used"
+            );
+            field.reading.refuse::<()>(field.at(), &field.key, format!("`{OAUTH2_CALLBACK}` is the callback of no provider"), help);
+        }
+    }
 }
 
 /// `[a-z0-9][a-z0-9_-]*`, at most 64: what routes and providers are called.
@@ -79,7 +112,7 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
 }
 
-fn read(field: &Field<'_>, name: &str, prefix: &str, aliases: &mut HashMap<String, Span>) -> Option<Provider> {
+fn read(field: &Field<'_>, name: &str, own: Own<'_>, aliases: &mut HashMap<String, Span>) -> Option<Provider> {
     let map = field.map()?;
     let kind = map.required("kind").and_then(|field| read_kind(&field));
     let insecure_http = map.or("insecure_http", false, Field::boolean);
@@ -91,7 +124,7 @@ fn read(field: &Field<'_>, name: &str, prefix: &str, aliases: &mut HashMap<Strin
     let organization = map.maybe("organization", |field| field.name().map(str::to_owned));
     let connection = map.maybe("connection", |field| field.text().map(str::to_owned));
     let authorize = map.or("authorize", BTreeMap::new(), read_authorize);
-    let callback_aliases = map.or("callback_aliases", Vec::new(), |field| read_aliases(field, prefix, aliases));
+    let callback_aliases = map.or("callback_aliases", Vec::new(), |field| read_aliases(field, own, aliases));
     let algorithms = map.or("algorithms", vec![Algorithm::Rs256], read_algorithms);
     let default_type = if kind == Some(ProviderKind::Auth0) { AccessTokenType::Either } else { AccessTokenType::AtJwt };
     let types = [("at+jwt", AccessTokenType::AtJwt), ("jwt", AccessTokenType::Jwt)];
@@ -216,11 +249,11 @@ fn read_authorize(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
     super::field::all(map.entries().map(read)).map(|pairs| pairs.into_iter().collect())
 }
 
-fn read_aliases(field: &Field<'_>, prefix: &str, seen: &mut HashMap<String, Span>) -> Option<Vec<String>> {
+fn read_aliases(field: &Field<'_>, own: Own<'_>, seen: &mut HashMap<String, Span>) -> Option<Vec<String>> {
     let mut aliases = Vec::new();
     let mut complete = true;
     for item in field.any_items()? {
-        match read_alias(&item, prefix) {
+        match read_alias(&item, own) {
             Some(alias) if seen.contains_key(&alias) => {
                 let finding = Finding::error(format!("`{alias}` is an alias already")).at(item.span()).key(&item.key);
                 item.reading.report(finding.related(&seen[&alias], "first here").help("one path belongs to one provider"));
@@ -236,13 +269,17 @@ fn read_aliases(field: &Field<'_>, prefix: &str, seen: &mut HashMap<String, Span
     complete.then_some(aliases)
 }
 
-fn read_alias(item: &Field<'_>, prefix: &str) -> Option<String> {
+fn read_alias(item: &Field<'_>, own: Own<'_>) -> Option<String> {
     let path = read_local_path(item)?;
     if path == "/" {
         return item.refuse("`/` as a callback would hide the app's front page", "use the path that is registered with the provider");
     }
-    if is_under(&path, prefix) {
-        return item.refuse(format!("`{path}` is under `{prefix}`, where callbacks are anyway"), "leave it out");
+    if is_under(&path, own.prefix) {
+        return item.refuse(format!("`{path}` is under `{}`, where callbacks are anyway", own.prefix), "leave it out");
+    }
+    if own.oauth2_proxy && is_under(&path, OAUTH2_PREFIX) && path != OAUTH2_CALLBACK {
+        let message = format!("everything under `{OAUTH2_PREFIX}` is Doorward's own, in the place of oauth2-proxy");
+        return item.refuse(message, format!("the one callback there is `{OAUTH2_CALLBACK}`"));
     }
     Some(path)
 }

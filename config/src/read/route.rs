@@ -12,6 +12,7 @@ use http::HeaderName;
 
 use super::field::Field;
 use super::headers::{self, Headers};
+use super::hooks::OAUTH2_PREFIX;
 use super::map::Map;
 use super::provider::{Providers, is_name, is_under};
 use super::reading::Reading;
@@ -25,6 +26,10 @@ pub(super) struct Common<'c> {
     pub(super) providers: &'c Providers,
     pub(super) headers: &'c Headers,
     pub(super) prefix: &'c str,
+    /// oauth2-proxy's paths are Doorward's too.
+    pub(super) oauth2_proxy: bool,
+    /// Other proxies ask: a route may be without an app.
+    pub(super) hooks: bool,
     pub(super) body: Option<u64>,
 }
 
@@ -64,9 +69,17 @@ fn read<'d>(item: &Field<'d>, common: &Common<'_>, names: &mut HashMap<String, S
     let map = item.map()?;
     let name = map.required("name").and_then(|field| read_name(&field, names));
     let hosts = map.required("host").and_then(|field| super::field::all(field.items_or_one()?.iter().map(read_host)));
-    let path = map.or("path", PathPrefix::default(), |field| read_path(field, common.prefix));
-    let rewrite = map.or("rewrite", Rewrite::Keep, |field| read_rewrite(field, path.as_ref()));
-    let upstream = map.required("upstream").and_then(|field| upstream::read(&field, rewrite.clone()?));
+    let path = map.or("path", PathPrefix::default(), |field| read_path(field, common));
+    // Another proxy forwards to the app, and Doorward never sees it.
+    let only_asked = common.hooks && map.optional("upstream").is_none();
+    let rewrite = map.or("rewrite", Rewrite::Keep, |field| match only_asked {
+        true => field.refuse("there is no `upstream` to rewrite for", "the other proxy forwards; it must rewrite"),
+        false => read_rewrite(field, path.as_ref()),
+    });
+    let upstream = match only_asked {
+        true => rewrite.map(|_| None),
+        false => map.required("upstream").and_then(|field| upstream::read(&field, rewrite?)).map(Some),
+    };
     let rules = match map.optional("rules") {
         Some(field) => rules::read(&field, name.unwrap_or_default(), path.as_ref()),
         None => map.missing("rules", "without a rule everybody is refused; for example `rules: [{ allow: signed-in }]`"),
@@ -77,7 +90,7 @@ fn read<'d>(item: &Field<'d>, common: &Common<'_>, names: &mut HashMap<String, S
     let headers = headers::read(map.optional("headers"));
     let keep = map.or("keep_headers", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(read_kept)));
     let cors = map.maybe("cors", cors::read);
-    let body_limit = map.or("limits", common.body, |field| read_body(field, common.body));
+    let body_limit = map.or("limits", common.body, |field| read_body(field, common.body, only_asked));
     map.finish(&[
         ("hosts", "write `host`, which may be a list"),
         ("paths", "a route has one `path`; rules may have several"),
@@ -130,11 +143,14 @@ fn read_host(field: &Field<'_>) -> Option<(HostPattern, Span)> {
     }
 }
 
-fn read_path(field: &Field<'_>, prefix: &str) -> Option<PathPrefix> {
+fn read_path(field: &Field<'_>, common: &Common<'_>) -> Option<PathPrefix> {
     match PathPrefix::parse(field.name()?) {
-        Ok(path) if is_under(&path.to_string(), prefix) => {
-            field.refuse(format!("everything under `{prefix}` is Doorward's own"), "choose another path, or another `server.prefix`")
-        }
+        Ok(path) if is_under(&path.to_string(), common.prefix) => field
+            .refuse(format!("everything under `{}` is Doorward's own", common.prefix), "choose another path, or another `server.prefix`"),
+        Ok(path) if common.oauth2_proxy && is_under(&path.to_string(), OAUTH2_PREFIX) => field.refuse(
+            format!("everything under `{OAUTH2_PREFIX}` is Doorward's own, in the place of oauth2-proxy"),
+            "choose another path, or take `compatibility: [oauth2-proxy]` away",
+        ),
         Ok(path) => Some(path),
         Err(fault) => field.refuse(
             format!("`{}`: {fault}", field.shown()),
@@ -253,9 +269,12 @@ fn read_kept<'d>(field: &Field<'d>) -> Option<(HeaderName, Field<'d>)> {
     }
 }
 
-fn read_body(field: &Field<'_>, default: Option<u64>) -> Option<Option<u64>> {
+fn read_body(field: &Field<'_>, default: Option<u64>, only_asked: bool) -> Option<Option<u64>> {
     let map = field.map()?;
-    let body = map.or("body", default, Field::size_or_unlimited);
+    let body = map.or("body", default, |field| match only_asked {
+        true => field.refuse("without `upstream` no body comes by here", "the other proxy forwards; it must limit bodies"),
+        false => field.size_or_unlimited(),
+    });
     map.finish(&[]);
     body
 }

@@ -3,7 +3,7 @@
 use crate::document::{Node, Span, Value};
 
 /// Names that a secret is written under, however they are spelled.
-const NAMES: &[&str] = &["client_secret", "private_key", "keys", "secret", "password", "passphrase"];
+const NAMES: &[&str] = &["client_secret", "private_key", "keys", "secret", "password", "passphrase", "token"];
 
 /// Every text under such a key, except where it only says where the secret is.
 pub(super) fn in_tree(node: &Node, spans: &mut Vec<Span>) {
@@ -80,10 +80,12 @@ mod tests {
 
     #[test]
     fn log_01_a_misspelled_secret_is_still_covered() {
-        for key in ["client_secret", "client-secret", "client_secert", "clientSecret", "private_key", "privat_key", "keys", "PASSWORD"] {
+        for key in
+            ["client_secret", "client-secret", "client_secert", "clientSecret", "private_key", "privat_key", "keys", "PASSWORD", "token"]
+        {
             assert!(is_secret(key), "{key}");
         }
-        for key in ["key", "cert", "client_id", "name", "kind"] {
+        for key in ["key", "pass_token", "access_token_type", "cert", "client_id", "name", "kind"] {
             assert!(!is_secret(key), "{key}");
         }
     }

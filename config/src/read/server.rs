@@ -5,26 +5,47 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::field::Field;
+use super::hooks;
 use super::map::Map;
+use super::provider::is_under;
 use super::quantity::{days, hours, minutes, seconds};
-use crate::document::Span;
+use crate::document::{Span, Value};
 use crate::problem::Finding;
-use crate::settings::{CertificateFiles, Limits, Listen, Server, Tls, TlsVersion};
+use crate::settings::{CertificateFiles, Hooks, Limits, Listen, Server, Tls, TlsVersion};
 
 /// Where Doorward's own endpoints live unless said otherwise.
 pub(super) const PREFIX: &str = "/_doorward";
 /// A request body unless said otherwise.
 pub(super) const BODY: Option<u64> = Some(10 << 20);
 
+const HOOKS_HINT: &str = "write `hooks: { listen: [ … ], trusted_peers: [ … ] }`: there every proxy asks in its own way";
+
+/// Whether other proxies ask, as far as can be said of a section that may have mistakes in it.
+pub(super) fn has_hooks(field: &Field<'_>) -> bool {
+    matches!(field.value(), Value::Map(entries) if entries.iter().any(|entry| entry.key == "hooks"))
+}
+
 pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     let map = field.map()?;
-    let listen = map.required("listen").and_then(|field| field.each(read_listen));
+    let certified = map.optional("tls").or_else(|| map.optional("listen")).is_some();
+    let hooks = map.maybe("hooks", |field| hooks::read(field, certified));
+    let listen = match (map.optional("listen"), map.optional("hooks")) {
+        (Some(field), _) => field.each(read_listen),
+        (None, Some(_)) => Some(Vec::new()),
+        (None, None) => map.missing("listen", "add `listen: [ … ]`, where clients connect; or `hooks: { … }`, where other proxies ask"),
+    };
     let redirect = map.or("redirect", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(Field::address)));
     let admin = map.maybe("admin", Field::address);
     let public_port = read_public_port(&map, listen.as_deref());
-    let prefix = map.or("prefix", PREFIX.into(), read_prefix);
+    let oauth2_proxy = matches!(&hooks, Some(Some(Hooks { oauth2_proxy: Some(_), .. })));
+    let prefix = map.or("prefix", PREFIX.into(), |field| read_prefix(field, oauth2_proxy));
     let trusted = map.or("trusted_proxies", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(Field::trusted_network)));
-    let tls = map.required("tls").and_then(|field| read_tls(&field));
+    let tls = match map.optional("tls") {
+        Some(field) => read_tls(&field),
+        // Where clients do not connect, only `hooks.tls` needs a certificate, and says so.
+        None if map.optional("listen").is_none() && map.optional("hooks").is_some() => Some(no_tls()),
+        None => map.missing("tls", "add `tls: …`"),
+    };
     let cores = map.maybe("cores", |field| field.integer_in(1..=1024));
     let limits = match map.optional("limits") {
         Some(field) => read_limits(&field.map()?),
@@ -32,10 +53,17 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     };
     let drain = map.or("drain", seconds(30), |field| field.duration_in(Duration::ZERO..=minutes(10)));
     let hsts = map.maybe("hsts", read_hsts);
-    map.finish(&[("hooks", "asking other proxies' questions is not built yet"), ("public_url", "each app's host signs in by itself")]);
+    map.finish(&[
+        ("public_url", "each app's host signs in by itself"),
+        ("forward_auth", HOOKS_HINT),
+        ("forwardAuth", HOOKS_HINT),
+        ("auth_request", HOOKS_HINT),
+        ("ext_authz", HOOKS_HINT),
+    ]);
     check_addresses(&map);
     Some(Server {
         listen: listen?,
+        hooks: hooks?,
         redirect: redirect?,
         admin: admin?,
         public_port: public_port?,
@@ -50,7 +78,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
 }
 
 fn read_listen(field: &Field<'_>) -> Option<Listen> {
-    if !matches!(field.value(), crate::document::Value::Map(_)) {
+    if !matches!(field.value(), Value::Map(_)) {
         return Some(Listen { address: field.address()?, proxy_protocol: None });
     }
     let map = field.map()?;
@@ -65,22 +93,30 @@ fn read_public_port(map: &Map<'_>, listen: Option<&[Listen]>) -> Option<u16> {
     if let Some(field) = map.optional("public_port") {
         return field.integer_in(1..=65535).and_then(|port| u16::try_from(port).ok());
     }
-    match listen?.first()?.address.port() {
-        0 => map.missing("public_port", "the first listener takes any port; say which one browsers use"),
-        port => Some(port),
+    match listen?.first().map(|listen| listen.address.port()) {
+        // Other proxies stand where browsers connect.
+        None => Some(443),
+        Some(0) => map.missing("public_port", "the first listener takes any port; say which one browsers use"),
+        Some(port) => Some(port),
     }
 }
 
 /// The same address for two purposes: one of the two would never be asked.
 fn check_addresses(map: &Map<'_>) {
-    let listed = ["listen", "redirect"].into_iter().filter_map(|key| map.optional(key));
-    let listed = listed.flat_map(|field| match field.value() {
-        crate::document::Value::List(_) => field.any_items().unwrap_or_default(),
-        _ => Vec::new(),
+    let hooks = map.optional("hooks").filter(|field| matches!(field.value(), Value::Map(_))).and_then(|field| field.map());
+    let of_hooks = ["listen", "grpc"].into_iter().filter_map(|key| hooks.as_ref()?.optional(key));
+    let listed = ["listen", "redirect", "admin"].into_iter().filter_map(|key| map.optional(key)).chain(of_hooks);
+    let addresses = listed.flat_map(|field| match field.value() {
+        Value::List(_) => field.any_items().unwrap_or_default(),
+        _ => vec![field],
     });
     let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
-    for field in listed.chain(map.optional("admin")) {
-        let crate::document::Value::Text(text) = field.value() else { continue };
+    for field in addresses {
+        let field = match field.value() {
+            Value::Map(_) => field.map().and_then(|map| map.optional("address")).unwrap_or(field),
+            _ => field,
+        };
+        let Value::Text(text) = field.value() else { continue };
         let Ok(address) = text.text.parse::<SocketAddr>() else { continue };
         if let Some(first) = seen.get(&address).filter(|_| address.port() != 0) {
             let finding = Finding::error(format!("`{address}` is used twice")).at(field.span()).key(&field.key);
@@ -90,10 +126,14 @@ fn check_addresses(map: &Map<'_>) {
     }
 }
 
-fn read_prefix(field: &Field<'_>) -> Option<String> {
+fn read_prefix(field: &Field<'_>, oauth2_proxy: bool) -> Option<String> {
     let text = field.name()?;
     let segment =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
+    if oauth2_proxy && is_under(text, hooks::OAUTH2_PREFIX) {
+        let message = format!("`{}` is where the endpoints of oauth2-proxy are", hooks::OAUTH2_PREFIX);
+        return field.refuse(message, "choose another prefix, or take `compatibility: [oauth2-proxy]` away");
+    }
     match text.strip_prefix('/') {
         Some(rest) if rest.split('/').all(segment) => Some(text.to_owned()),
         _ => field.refuse(
@@ -101,6 +141,10 @@ fn read_prefix(field: &Field<'_>) -> Option<String> {
             "a `/` and one or more segments of a-z, 0-9, `-` and `_`, no `/` at the end: `/_doorward`",
         ),
     }
+}
+
+fn no_tls() -> Tls {
+    Tls { certificates: Vec::new(), min_version: TlsVersion::Tls12 }
 }
 
 fn read_tls(field: &Field<'_>) -> Option<Tls> {
@@ -155,6 +199,8 @@ fn default_limits() -> Limits {
         header_bytes: 32 << 10,
         header_fields: 100,
         body: BODY,
+        sign_ins_per_client: 300,
+        bad_credentials_per_client: 600,
     }
 }
 
@@ -170,6 +216,9 @@ fn read_limits(map: &Map<'_>) -> Option<Limits> {
     let header_bytes = map.or("header_bytes", default.header_bytes, |field| field.size_in(1 << 10..=1 << 20).map(|size| size as usize));
     let header_fields = map.or("header_fields", default.header_fields, |field| field.integer_in(10..=1000).map(|count| count as usize));
     let body = map.or("body", default.body, Field::size_or_unlimited);
+    let each_minute = |field: &Field<'_>| field.integer_in(1..=1_000_000);
+    let sign_ins_per_client = map.or("sign_ins_per_client", default.sign_ins_per_client, each_minute);
+    let bad_credentials_per_client = map.or("bad_credentials_per_client", default.bad_credentials_per_client, each_minute);
     map.finish(&[]);
     Some(Limits {
         connections: connections?,
@@ -180,5 +229,7 @@ fn read_limits(map: &Map<'_>) -> Option<Limits> {
         header_bytes: header_bytes?,
         header_fields: header_fields?,
         body: body?,
+        sign_ins_per_client: sign_ins_per_client?,
+        bad_credentials_per_client: bad_credentials_per_client?,
     })
 }

@@ -35,6 +35,15 @@ routes:
     .to_owned()
 }
 
+/// The same where another proxy stands in front: `hooks` is what else stands under that key.
+#[allow(dead_code)]
+pub fn hooked(hooks: &str) -> String {
+    let whole = base();
+    let (_, rest) = whole.split_once("providers:").unwrap();
+    let rest = rest.replace("    upstream: http://10.0.0.5:3000\n", "");
+    format!("version: 1\nserver:\n  hooks: {{ listen: \"127.0.0.1:9180\", trusted_peers: [127.0.0.1/32]{hooks} }}\nproviders:{rest}")
+}
+
 pub fn load(text: &str, vars: &Vars<'_>) -> Result<Loaded, Report> {
     load_text(Path::new("tests/test.yaml"), text.to_owned(), vars)
 }

@@ -320,3 +320,16 @@ fn a_provider_vouches_for_its_own_email_claim_and_for_no_other() {
     assert_eq!(decide("email", "private.test"), "allow");
     assert_eq!(decide("work_email", "corp.test"), "email_domain");
 }
+
+#[test]
+fn claims_that_only_an_answer_names_are_kept_when_asked_for() {
+    let mut policy = policy(vec![route("app", "app.example", "/", vec![rule("app/1", &[], &[], Requirement::SignedIn)])]);
+    let kept = |policy: &Policy, name: &str| policy.kept_claims().iter().filter(|kept| &***kept == name).count();
+    let before = policy.kept_claims().len();
+    assert_eq!((kept(&policy, "groups"), kept(&policy, "email")), (0, 1));
+    policy.keep_claims(&["groups", "email"]);
+    assert_eq!((kept(&policy, "groups"), kept(&policy, "email")), (1, 1));
+    policy.keep_claims(&["groups"]);
+    assert_eq!(policy.kept_claims().len(), before + 1);
+    assert!(policy.kept_claims().is_sorted());
+}
