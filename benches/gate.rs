@@ -19,7 +19,7 @@ use doorward_policy::wire::{self, HeadLimits};
 use doorward_proxy::access_log::AccessLog;
 use doorward_proxy::clock;
 use doorward_proxy::entropy;
-use doorward_proxy::gate::{Ask, Outcome};
+use doorward_proxy::gate::{Ask, Outcome, Way};
 use doorward_proxy::keys::Tempo;
 use doorward_proxy::manner::Manner;
 use doorward_proxy::runtime::Runtime;
@@ -61,6 +61,7 @@ impl Bench {
             headers,
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             manner: Manner::Script,
+            way: Way::Proxy,
             request_id: "bench",
             now: clock::now(),
         };

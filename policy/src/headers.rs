@@ -20,7 +20,7 @@ use crate::identity::Identity;
 pub const BUDGET: usize = 8 * 1024;
 
 /// Names that no client may set, whatever the configuration says: forwarding, identity, and method or path overrides.
-const OWNED: &[&str] = &[
+pub const OWNED: &[&str] = &[
     "forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -48,20 +48,104 @@ const OWNED: &[&str] = &[
 ];
 
 /// Beginnings of such names.
-const OWNED_PREFIXES: &[&str] = &["x-forwarded-", "x-original-", "x-auth-", "x-authenticated-", "remote-", "x-remote-", "x-doorward-"];
+pub const OWNED_PREFIXES: &[&str] = &["x-forwarded-", "x-original-", "x-auth-", "x-authenticated-", "remote-", "x-remote-", "x-doorward-"];
+
+/// The members of those families that are in use somewhere: what a proxy that can only remove names it knows must remove.
+pub const WELL_KNOWN: &[&str] = &[
+    "remote-addr",
+    "remote-email",
+    "remote-groups",
+    "remote-host",
+    "remote-name",
+    "remote-roles",
+    "remote-user",
+    "x-auth-email",
+    "x-auth-groups",
+    "x-auth-id",
+    "x-auth-name",
+    "x-auth-permissions",
+    "x-auth-request-access-token",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-auth-request-preferred-username",
+    "x-auth-request-redirect",
+    "x-auth-request-user",
+    "x-auth-roles",
+    "x-auth-subject",
+    "x-auth-token",
+    "x-auth-user",
+    "x-auth-username",
+    "x-authenticated-email",
+    "x-authenticated-groups",
+    "x-authenticated-user",
+    "x-authenticated-userid",
+    "x-doorward-decision",
+    "x-doorward-route",
+    "x-doorward-secret",
+    "x-forwarded-access-token",
+    "x-forwarded-by",
+    "x-forwarded-client-cert",
+    "x-forwarded-email",
+    "x-forwarded-for",
+    "x-forwarded-groups",
+    "x-forwarded-host",
+    "x-forwarded-id-token",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-preferred-username",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-protocol",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-tls-client-cert",
+    "x-forwarded-tls-client-cert-info",
+    "x-forwarded-uri",
+    "x-forwarded-user",
+    "x-original-for",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-method",
+    "x-original-proto",
+    "x-original-uri",
+    "x-original-url",
+    "x-remote-addr",
+    "x-remote-email",
+    "x-remote-group",
+    "x-remote-groups",
+    "x-remote-ip",
+    "x-remote-user",
+];
 
 /// The names that the edge removes from every request before it sets its own.
 #[derive(Debug, Clone, Default)]
 pub struct OwnedNames {
     exact: HashSet<Box<str>>,
+    /// What some route maps, each once.
+    mapped: Vec<HeaderName>,
 }
 
 impl OwnedNames {
     /// The built-in names and those of every mapped header of every route: an app never sees another app's header
     /// name set by a client either.
     pub fn new<'n>(mapped: impl IntoIterator<Item = &'n HeaderName>) -> Self {
+        let mut mapped: Vec<HeaderName> = mapped.into_iter().cloned().collect();
+        mapped.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        mapped.dedup();
         let built_in = OWNED.iter().map(|name| Box::from(*name));
-        Self { exact: built_in.chain(mapped.into_iter().map(|name| name.as_str().into())).collect() }
+        Self { exact: built_in.chain(mapped.iter().map(|name| name.as_str().into())).collect(), mapped }
+    }
+
+    /// The names that some route sets, in the order of the alphabet.
+    pub fn mapped(&self) -> &[HeaderName] {
+        &self.mapped
+    }
+
+    /// Whether `name` is ours only by how it begins: no list of names would have it.
+    pub fn owns_by_family_alone(&self, name: &str) -> bool {
+        self.owns(name) && !self.exact.contains(name) && WELL_KNOWN.binary_search(&name).is_err()
     }
 
     /// Whether a client's field of this name must go. `name` is lower case, as [`HeaderName`] always is.
@@ -185,6 +269,20 @@ mod tests {
         }
         for name in ["accept", "x-tenant-hint", "user-agent", "x-custom-9", "authorization-x"] {
             assert!(owned.passes(&HeaderName::from_static(name), &[]), "{name}");
+        }
+    }
+
+    #[test]
+    fn hook_03_a_list_of_names_covers_all_but_the_unheard_of() {
+        assert!(WELL_KNOWN.is_sorted());
+        let mapped = [HeaderName::from_static("x-tenant"), HeaderName::from_static("x-auth-team"), HeaderName::from_static("x-tenant")];
+        let owned = OwnedNames::new(&mapped);
+        assert_eq!(owned.mapped(), ["x-auth-team", "x-tenant"]);
+        assert!(WELL_KNOWN.iter().all(|name| owned.owns(name) && !owned.owns_by_family_alone(name)));
+        for (name, alone) in
+            [("x-auth-colour", true), ("x-auth-team", false), ("x-auth-user", false), ("accept", false), ("x-real-ip", false)]
+        {
+            assert_eq!(owned.owns_by_family_alone(name), alone, "{name}");
         }
     }
 

@@ -31,6 +31,9 @@ pub struct Line<'l> {
     pub time: u64,
     pub request_id: &'l str,
     pub client: IpAddr,
+    /// How another proxy asked; absent where we are the proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<&'static str>,
     pub method: &'l str,
     pub host: &'l str,
     pub path: &'l str,

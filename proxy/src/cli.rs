@@ -12,8 +12,7 @@ use doorward_config::{Loaded, Report};
 use crate::access_log::AccessLog;
 use crate::entropy;
 use crate::keys::Tempo;
-use crate::serve::{Doorward, StartFault};
-use crate::tls::TlsStore;
+use crate::serve::{Doorward, StartFault, tls_stores};
 
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const CONFIGURATION: u8 = 78;
@@ -116,6 +115,9 @@ fn until_told_to_stop(edge: Doorward) -> ExitCode {
     for address in edge.addresses() {
         tracing::info!("listening on https://{address}");
     }
+    for address in edge.hook_addresses() {
+        tracing::info!("answering other proxies on {address}");
+    }
     if let Some(address) = edge.admin_address() {
         tracing::info!("metrics and health on http://{address}");
     }
@@ -159,7 +161,7 @@ fn check(path: &Path, format: Format) -> ExitCode {
             return refuse(&report);
         }
     };
-    let certificates = TlsStore::load(&loaded.settings.server.tls);
+    let certificates = tls_stores(&loaded.settings.server);
     match (format, &certificates) {
         (Format::Json, _) => tell(&loaded.warnings.to_json().to_string()),
         (Format::Text, _) if !loaded.warnings.problems().is_empty() => say(&loaded.warnings.render(color())),

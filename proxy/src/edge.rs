@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use doorward_policy::access::{DenyReason, Permit};
 use doorward_policy::request::Target;
-use http::{HeaderMap, HeaderValue, Version, header};
+use http::{HeaderMap, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -17,11 +17,11 @@ use pingora::{Error, ErrorSource, ErrorType};
 use crate::access_log::{Line, cut, now_millis};
 use crate::clock;
 use crate::forward::{self, Forward};
-use crate::gate::{Ask, Outcome};
+use crate::gate::{Ask, Outcome, Way};
+use crate::incoming::{self, Told};
 use crate::listen::connection_info;
 use crate::login;
 use crate::manner::Manner;
-use crate::metrics::Known;
 use crate::reply::Reply;
 use crate::respond;
 use crate::runtime::Runtime;
@@ -86,7 +86,7 @@ impl ProxyHttp for Edge {
     async fn upstream_peer(&self, _session: &mut Session, state: &mut RequestState) -> pingora::Result<Box<HttpPeer>> {
         // INVARIANT: no permit, no peer.
         let Some(permit) = &state.permit else { return Error::e_explain(ErrorType::HTTPStatus(403), "no permit") };
-        let Some(mut peer) = state.runtime.upstreams[permit.route()].next(&state.tried) else {
+        let Some(mut peer) = state.runtime.upstreams[permit.route()].as_ref().and_then(|pool| pool.next(&state.tried)) else {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no server is well");
         };
         // A quiet stream is not a slow answer.
@@ -107,16 +107,19 @@ impl ProxyHttp for Edge {
             return Error::e_explain(ErrorType::HTTPStatus(403), "no permit");
         };
         let runtime = &state.runtime;
+        let (Some(pool), Some(settings)) = (&runtime.upstreams[permit.route()], &runtime.settings.routes[permit.route()].upstream) else {
+            return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream");
+        };
         let authority = runtime.public_authority(target.host().name());
         let forward = Forward {
             target,
             permit,
             route: &runtime.settings.policy.routes()[permit.route()],
-            settings: &runtime.settings.routes[permit.route()],
+            settings,
             owned: runtime.settings.policy.owned_names(),
             client: state.client,
             authority: &authority,
-            upstream_host: runtime.upstreams[permit.route()].own_host(),
+            upstream_host: pool.own_host(),
             request_id: &state.request_id,
         };
         forward::request(upstream, &forward)?;
@@ -196,7 +199,8 @@ impl ProxyHttp for Edge {
     fn fail_to_connect(&self, _session: &mut Session, peer: &HttpPeer, state: &mut RequestState, mut error: Box<Error>) -> Box<Error> {
         // Nothing was sent yet: another server may be asked, whatever the method; the same one again would only take longer.
         state.tried.extend(peer._address.as_inet());
-        let servers = state.permit.as_ref().map_or(0, |permit| state.runtime.upstreams[permit.route()].size());
+        let pool = state.permit.as_ref().and_then(|permit| state.runtime.upstreams[permit.route()].as_ref());
+        let servers = pool.map_or(0, |pool| pool.size());
         error.set_retry(state.tried.len() < servers.min(CONNECT_ATTEMPTS));
         count_upstream_error(state, "connect");
         error
@@ -240,6 +244,7 @@ impl ProxyHttp for Edge {
             time: now_millis(),
             request_id: &state.request_id,
             client: state.client,
+            dialect: None,
             method: cut(request.method.as_str()),
             host: state.target.as_ref().map_or("", |target| target.host().name()),
             path: state.target.as_ref().map_or("", |target| cut(target.path().as_str())),
@@ -276,34 +281,9 @@ fn is_over(state: &RequestState) -> bool {
 /// Reads target, manner and client: the only time this request is parsed.
 fn read(session: &Session, state: &mut RequestState) -> Result<Target, DenyReason> {
     let request = session.req_header();
-    let limits = &state.runtime.settings.server.limits;
     state.manner = Manner::of(&request.method, &request.headers);
     state.client = client_address(session, &state.runtime);
-    let size: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    // HTTP/2 crumbs count one by one (CVE-2026-47774).
-    if request.headers.len() > limits.header_fields || size > limits.header_bytes {
-        return Err(DenyReason::HeaderTooLarge);
-    }
-    // PG-07: exactly one authority; HTTP/2 has it in the target, HTTP/1 in `Host`.
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let authority = match (request.uri.authority(), hosts.next(), hosts.next()) {
-        (Some(authority), None, _) => authority.as_str().as_bytes(),
-        (Some(authority), Some(host), None) if authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => host.as_bytes(),
-        (None, Some(host), None) => host.as_bytes(),
-        _ => return Err(DenyReason::BadRequest),
-    };
-    let raw = match request.uri.path_and_query() {
-        // HTTP/2 was parsed by h2, whose path is the only one there is.
-        Some(path) if request.version == Version::HTTP_2 => path.as_str().as_bytes(),
-        _ => request.raw_path(),
-    };
-    // HDR-05: fields that decide something come once.
-    for name in [header::ORIGIN, header::CONTENT_TYPE, header::CONTENT_LENGTH] {
-        if request.headers.get_all(name).iter().count() > 1 {
-            return Err(DenyReason::BadRequest);
-        }
-    }
-    Target::parse(&request.method, authority, raw).map_err(DenyReason::from)
+    incoming::target(request, &state.runtime.settings.server.limits)
 }
 
 /// Own endpoints first, then the gate.
@@ -315,6 +295,7 @@ async fn decide(session: &Session, state: &mut RequestState, target: Target) -> 
         headers: &session.req_header().headers,
         client: state.client,
         manner: state.manner,
+        way: Way::Proxy,
         request_id: &state.request_id,
         now: clock::now(),
     };
@@ -340,12 +321,7 @@ async fn decide(session: &Session, state: &mut RequestState, target: Target) -> 
     state.identity = admission.identity;
     match admission.outcome {
         Outcome::Forward { permit, known, renewal, until } => {
-            match known {
-                Known::Public => &runtime.metrics.overhead_public,
-                Known::Session => &runtime.metrics.overhead_session,
-                Known::Bearer => &runtime.metrics.overhead_bearer,
-            }
-            .observe(asked.elapsed().as_secs_f64());
+            runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());
             state.decision = "allow";
             state.reason = known.label();
             state.renewal = renewal;
@@ -364,6 +340,12 @@ async fn decide(session: &Session, state: &mut RequestState, target: Target) -> 
 /// What else must hold before a permitted request goes on.
 fn prepare(session: &mut Session, state: &mut RequestState) -> Option<Reply> {
     let route = state.permit.as_ref().map(Permit::route)?;
+    if state.runtime.upstreams[route].is_none() {
+        // Another proxy stands before that app; from here nothing leads to it.
+        state.permit = None;
+        deny(state, DenyReason::NoRoute);
+        return Some(respond::deny(&state.runtime.pages, plain_asker(state), DenyReason::NoRoute));
+    }
     let request = session.req_header();
     state.body_limit = state.runtime.settings.routes[route].body_limit;
     let announced =
@@ -384,27 +366,20 @@ fn prepare(session: &mut Session, state: &mut RequestState) -> Option<Reply> {
     None
 }
 
-/// The socket's other end; or, when that is a trusted proxy, the last address in `X-Forwarded-For` that is not one.
+/// The socket's other end; or, when that is a trusted proxy, whom it tells.
 fn client_address(session: &Session, runtime: &Runtime) -> IpAddr {
     let Some(info) = connection_info(session) else { return IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
     let peer = info.client.ip().to_canonical();
-    let trusted = |address: &IpAddr| runtime.settings.server.trusted_proxies.iter().any(|network| network.contains(address));
-    if !trusted(&peer) {
+    let trusted = &runtime.settings.server.trusted_proxies;
+    if !trusted.iter().any(|network| network.contains(&peer)) {
         return peer;
     }
-    let fields: Vec<&HeaderValue> = session.req_header().headers.get_all("x-forwarded-for").iter().collect();
-    let entries = fields.iter().rev().flat_map(|field| field.as_bytes().rsplit(|b| *b == b','));
-    let mut client = peer;
-    for entry in entries.take(32) {
-        let address = std::str::from_utf8(entry).ok().and_then(|text| text.trim().parse::<IpAddr>().ok());
+    match incoming::told_client(&session.req_header().headers, trusted) {
+        Told::Nobody => peer,
+        Told::Client(client) => client,
         // ADV-AK-02: what is no address belongs to no network.
-        let Some(address) = address else { return IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
-        client = address.to_canonical();
-        if !trusted(&client) {
-            break;
-        }
+        Told::Unreadable => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     }
-    client
 }
 
 /// What was answered; a relayed `100 Continue` is no answer yet.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use doorward_config::settings::{Rewrite, RouteSettings, UpstreamHost};
+use doorward_config::settings::{Rewrite, Upstream, UpstreamHost};
 use doorward_policy::access::{Permit, Route};
 use doorward_policy::cookies::{set_cookie_name, without_ours};
 use doorward_policy::cors::{Cors, PreflightBy};
@@ -26,7 +26,7 @@ pub struct Forward<'f> {
     pub target: &'f Target,
     pub permit: &'f Permit,
     pub route: &'f Route,
-    pub settings: &'f RouteSettings,
+    pub settings: &'f Upstream,
     pub owned: &'f OwnedNames,
     pub client: IpAddr,
     pub authority: &'f str,
@@ -58,27 +58,22 @@ pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::
     // RFC 9110 §11.7: for the proxy it is sent to, which is us. pingora ends these from HTTP/1.1 only.
     upstream.remove_header(&header::PROXY_AUTHORIZATION);
     upstream.remove_header(&header::PROXY_AUTHENTICATE);
-    let bearer = Authorization::read(upstream.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes));
-    let token = match bearer {
-        // JWT-65: only a token that was verified, and only where it was asked for.
-        Authorization::Bearer(raw) if forward.permit.pass_token() => Some(format!("Bearer {}", RawToken::expose(raw))),
-        _ => None,
-    };
+    let token = token_for_app(&upstream.headers, forward.permit);
     upstream.remove_header(&header::AUTHORIZATION);
     if let Some(token) = token {
         upstream.insert_header(header::AUTHORIZATION, token)?;
     }
-    let cookies = without_ours(cookie_fields(&upstream.headers), is_own_cookie);
+    let cookies = cookies_for_app(&upstream.headers);
     upstream.remove_header(&header::COOKIE);
     if let Some(cookies) = cookies {
         upstream.insert_header(header::COOKIE, cookies)?;
     }
     // The path that was decided about is the path that is sent.
-    let path = path_and_query(forward.target, &forward.settings.upstream.rewrite);
+    let path = path_and_query(forward.target, &forward.settings.rewrite);
     let uri = http::Uri::try_from(path.as_ref())
         .map_err(|error| pingora::Error::because(pingora::ErrorType::InternalError, "rewritten path", error))?;
     upstream.set_uri(uri);
-    let host = match &forward.settings.upstream.host {
+    let host = match &forward.settings.host {
         UpstreamHost::Keep => forward.authority,
         UpstreamHost::Upstream => forward.upstream_host,
         UpstreamHost::Fixed(name) => name,
@@ -94,6 +89,20 @@ pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::
         upstream.insert_header(name.clone(), value.clone())?;
     }
     Ok(())
+}
+
+/// The `Authorization` that the app gets.
+pub fn token_for_app(headers: &HeaderMap, permit: &Permit) -> Option<String> {
+    match Authorization::read(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes)) {
+        // JWT-65: only a token that was verified, and only where it was asked for.
+        Authorization::Bearer(raw) if permit.pass_token() => Some(format!("Bearer {}", RawToken::expose(raw))),
+        _ => None,
+    }
+}
+
+/// The `Cookie` that the app gets: all but ours.
+pub fn cookies_for_app(headers: &HeaderMap) -> Option<Vec<u8>> {
+    without_ours(cookie_fields(headers), is_own_cookie)
 }
 
 /// The clean path, with a route's prefix replaced by whole segments; the query as it came.

@@ -30,8 +30,21 @@ pub struct Ask<'r> {
     /// The client's address, as far as we believe anybody about it.
     pub client: IpAddr,
     pub manner: Manner,
+    pub way: Way,
     pub request_id: &'r str,
     pub now: Timestamp,
+}
+
+/// How the request got here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To us: what is allowed is forwarded by us.
+    Proxy,
+    /// Another proxy asks, and passes the answer on as far as it can: a sign-in begins with a visit of the browser's own.
+    Hook {
+        /// The route that the asking proxy names, whatever the host.
+        route: Option<usize>,
+    },
 }
 
 /// The answer, and what log and metrics are to know of it.
@@ -76,6 +89,11 @@ impl Runtime {
             Err(answer) => return *answer,
         };
         let presented = self.identify(ask, &found).await;
+        if let Err(CredentialFault::MalformedBearer | CredentialFault::Token(_) | CredentialFault::Session(SessionFault::Unreadable)) =
+            presented
+        {
+            self.attempts.bad_credential(ask.client);
+        }
         let standing = match &presented {
             Ok(None) => Standing::Anonymous,
             Ok(Some(presented)) => Standing::Known(&presented.identity),
@@ -108,21 +126,25 @@ impl Runtime {
     fn find(&self, ask: &Ask<'_>) -> Result<Match<'_>, Box<Admission>> {
         let policy = &self.settings.policy;
         let answer = |route, outcome| Box::new(Admission { route, rule: None, identity: None, outcome });
-        let (index, route) = policy.route_for(ask.target).map_err(|reason| answer(None, self.refuse(ask, None, reason)))?;
+        let routed = match ask.way {
+            Way::Hook { route: Some(index) } => policy.routes().get(index).map(|route| (index, route)).ok_or(DenyReason::NoRoute),
+            Way::Hook { route: None } | Way::Proxy => policy.route_for(ask.target),
+        };
+        let (index, route) = routed.map_err(|reason| answer(None, self.refuse(ask, None, reason)))?;
         let field = |name: &str| ask.headers.get(name).map(http::HeaderValue::as_bytes);
         if let (Some(cors), Some(origin)) = (&route.cors, field("origin"))
             && cors::is_preflight(ask.target.method(), Some(origin), field("access-control-request-method"))
         {
             // A preflight carries no credentials (Fetch §3.2.2): it is answered without any, or passed without any.
             let outcome = match cors.preflight {
-                PreflightBy::App => self.preflight_for_app(ask, field("access-control-request-method")),
+                PreflightBy::App => self.preflight_for_app(ask, index, field("access-control-request-method")),
                 PreflightBy::Doorward => {
                     Outcome::Answer { decision: "answer", reason: "preflight", reply: respond::preflight(cors.preflight_fields(origin)) }
                 }
             };
             return Err(answer(Some(index), outcome));
         }
-        policy.rule_for(ask.target).map_err(|reason| {
+        policy.rule_in(index, ask.target).map_err(|reason| {
             let mut outcome = self.refuse(ask, None, reason);
             if let (Outcome::Answer { reply, .. }, Some(cors)) = (&mut outcome, &route.cors) {
                 *reply = reply.clone().cross_origin(cors.answer_fields(field("origin")));
@@ -132,11 +154,11 @@ impl Runtime {
     }
 
     /// A preflight that the app answers goes where the request it asks leave for could go, and takes no content along.
-    fn preflight_for_app(&self, ask: &Ask<'_>, method: Option<&[u8]>) -> Outcome {
+    fn preflight_for_app(&self, ask: &Ask<'_>, route: usize, method: Option<&[u8]>) -> Outcome {
         let empty = !ask.headers.contains_key(header::TRANSFER_ENCODING)
             && ask.headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
         let Ok(target) = ask.target.with_method(method.unwrap_or_default()) else { return self.refuse(ask, None, DenyReason::BadRequest) };
-        let decision = match self.settings.policy.rule_for(&target) {
+        let decision = match self.settings.policy.rule_in(route, &target) {
             Ok(found) if empty => found.decide_preflight(&RequestContext { target: &target, client: ask.client }),
             Ok(_) => Decision::Deny(DenyReason::BadRequest),
             Err(reason) => Decision::Deny(reason),
@@ -160,7 +182,8 @@ impl Runtime {
             Credential::BadSession => Err(CredentialFault::Session(SessionFault::Unreadable)),
             Credential::Bearer(raw) => {
                 let verifier = provider.bearer.as_ref().ok_or(CredentialFault::MalformedBearer)?;
-                let (identity, until) = verifier.identify(raw, mapping, ask.now).await?;
+                let only_remembered = self.attempts.many_bad_credentials(ask.client);
+                let (identity, until) = verifier.identify(raw, mapping, only_remembered, ask.now).await?;
                 Ok(Some(Presented { identity, renewal: None, until }))
             }
             Credential::Session(sealed) => {
@@ -201,6 +224,12 @@ impl Runtime {
         };
         // A session of another provider on this host is still good where it belongs.
         let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired)));
+        if let (Challenge::SignIn(_), Manner::Navigation, Way::Hook { .. }) = (challenge, ask.manner, ask.way) {
+            // What sets cookies and counts attempts happens once, where the browser really comes.
+            let reply = Reply::redirect(302, &login::login_url(self, ask));
+            let reply = if forget { reply.without_session() } else { reply };
+            return Outcome::Answer { decision: "challenge", reason, reply };
+        }
         if let (Challenge::SignIn(_), Manner::Navigation, Some(provider)) = (challenge, ask.manner, found.route.provider) {
             let return_to = ReturnTo::of_request(&ask.target.path_and_query(), self).unwrap_or_else(|_| ReturnTo::root());
             let reply = login::begin(self, ask, provider, &return_to, 0).await;
@@ -217,7 +246,8 @@ impl Runtime {
         Outcome::Answer { decision: "challenge", reason, reply: with_cors(reply, found, ask) }
     }
 
-    fn refuse(&self, ask: &Ask<'_>, found: Option<&Match<'_>>, reason: DenyReason) -> Outcome {
+    /// A refusal, in the form that whoever asks can use.
+    pub fn refuse(&self, ask: &Ask<'_>, found: Option<&Match<'_>>, reason: DenyReason) -> Outcome {
         let reply = respond::deny(&self.pages, self.asker(ask, None), reason);
         let reply = found.map_or_else(|| reply.clone(), |found| with_cors(reply.clone(), found, ask));
         Outcome::Answer { decision: "deny", reason: reason.label(), reply }

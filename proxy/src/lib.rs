@@ -8,6 +8,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod attempts;
 pub mod bearer;
 pub mod cli;
 pub mod client_key;
@@ -16,7 +17,9 @@ pub mod edge;
 pub mod entropy;
 pub mod forward;
 pub mod gate;
+pub mod hooks;
 pub mod idp;
+pub mod incoming;
 pub mod keys;
 pub mod listen;
 pub mod login;

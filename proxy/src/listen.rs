@@ -22,10 +22,10 @@ mod serving;
 mod tests;
 mod world;
 
-pub use connection::{ConnectionInfo, connection_info};
+pub use connection::{ConnectionInfo, connection_info, info_of};
 pub use options::{h2_options, server_options};
 pub use refusal::{HANDSHAKE_OUTCOMES, refusal_reasons};
-pub use serving::{Drained, Listeners, Serving};
+pub use serving::{Drained, Listeners, Serving, TlsStores};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -41,6 +41,15 @@ pub trait ConnectionEvents: Send + Sync + 'static {
     fn handshake(&self, outcome: &'static str);
     /// `1` for each connection admitted, `-1` when it is gone.
     fn connection(&self, delta: i64);
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Browsers and API clients, over TLS.
+    Public,
+    /// Other proxies that ask, over TLS or without.
+    Hooks,
 }
 
 /// Whether a canonical host name (lower case, no port) is one of ours.

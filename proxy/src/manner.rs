@@ -40,6 +40,18 @@ impl Manner {
         }
     }
 
+    /// As another proxy tells it. `Upgrade` is gone by then (RFC 9110 §7.6.1), so a handshake is known by what every one
+    /// carries (RFC 6455 §4.1), or by the scheme. A gRPC client reads 401 and 403 too; the 200 it likes better would say yes.
+    pub fn told(method: &Method, headers: &HeaderMap, websocket: bool) -> Self {
+        if websocket || headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+            return Self::WebSocket;
+        }
+        match Self::of(method, headers) {
+            Self::Grpc => Self::Script,
+            manner => manner,
+        }
+    }
+
     /// Whether a page is the right form.
     pub fn shows_pages(self) -> bool {
         matches!(self, Self::Navigation | Self::Page)
@@ -87,5 +99,17 @@ mod tests {
         ] {
             assert_eq!(of(method.clone(), fields), manner, "{method} {fields:?}");
         }
+    }
+
+    #[test]
+    fn hook_05_a_handshake_is_known_without_upgrade_and_grpc_is_answered_like_a_script() {
+        let told = |method: Method, name: &'static str, value: &'static str, websocket: bool| {
+            let headers = HeaderMap::from_iter([(header::HeaderName::from_static(name), value.parse().unwrap())]);
+            Manner::told(&method, &headers, websocket)
+        };
+        assert_eq!(told(Method::GET, "sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==", false), Manner::WebSocket);
+        assert_eq!(told(Method::GET, "accept", "text/html", true), Manner::WebSocket);
+        assert_eq!(told(Method::GET, "accept", "text/html", false), Manner::Navigation);
+        assert_eq!(told(Method::POST, "content-type", "application/grpc", false), Manner::Script);
     }
 }

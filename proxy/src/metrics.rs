@@ -26,10 +26,11 @@ pub struct Metrics {
     routes: Vec<RouteMetrics>,
     without_route: RouteMetrics,
     decisions: IntCounterVec,
-    pub overhead_session: Histogram,
-    pub overhead_bearer: Histogram,
-    pub overhead_public: Histogram,
+    overhead_session: Histogram,
+    overhead_bearer: Histogram,
+    overhead_public: Histogram,
     pub refused: IntCounterVec,
+    pub hook_requests: IntCounterVec,
     pub connections: IntGauge,
     pub websockets: IntGauge,
     pub handshakes: IntCounterVec,
@@ -124,6 +125,11 @@ impl Metrics {
                 "Connections and requests refused before there was a request to decide about.",
                 &["reason"],
             )?,
+            hook_requests: families.counters(
+                "hook_requests_total",
+                "Questions of other proxies answered, by dialect and class of status.",
+                &["dialect", "code"],
+            )?,
             connections: families.gauge("connections", "Client connections open.")?,
             websockets: families.gauge("websockets_active", "WebSocket connections open.")?,
             handshakes: families.counters("tls_handshakes_total", "TLS handshakes, by outcome.", &["outcome"])?,
@@ -198,6 +204,15 @@ impl Metrics {
             Known::Bearer => 2,
         };
         self.route(route).allowed[at].inc();
+    }
+
+    /// What deciding added to a request that was known in this way.
+    pub fn overhead(&self, known: Known) -> &Histogram {
+        match known {
+            Known::Public => &self.overhead_public,
+            Known::Session => &self.overhead_session,
+            Known::Bearer => &self.overhead_bearer,
+        }
     }
 
     /// Counts a challenge or refusal. Looks the counter up: not on the path of a request that passes.

@@ -71,6 +71,33 @@ pub fn face(reason: DenyReason) -> Face {
         DenyReason::CrossOrigin => {
             face(403, "cross_origin", "Not from another site", "A connection of this kind must come from this site's own pages.")
         }
+        DenyReason::TooMany => face(
+            429,
+            "too_many",
+            "Too many attempts at once",
+            "Many sign-ins or bad credentials came from where you are in a short time. Please try again in a minute.",
+        ),
+        DenyReason::HookSource => face(
+            400,
+            "bad_request",
+            "That request cannot be read",
+            "The proxy in front of this site did not say in one way what it was asked, so the request was not passed on.",
+        ),
+        DenyReason::HookInsecure => {
+            face(403, "insecure", "Only over https", "This address is served over https only; the request came without.")
+        }
+        DenyReason::ForgedHeader => face(
+            403,
+            "forged_header",
+            "That request cannot be passed on",
+            "The request carries a header that only the proxy in front of this site may set.",
+        ),
+        DenyReason::Preflight => face(
+            403,
+            "preflight",
+            "Preflights are not answered here",
+            "The proxy in front of this site cannot relay the answer to a cross-origin preflight.",
+        ),
     }
 }
 
@@ -93,6 +120,7 @@ pub fn deny(pages: &Pages, asker: Asker<'_>, reason: DenyReason) -> Reply {
             reply.field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"insufficient_scope\""))
         }
         DenyReason::CannotVerify => reply.field(header::RETRY_AFTER, HeaderValue::from_static("10")),
+        DenyReason::TooMany => reply.field(header::RETRY_AFTER, HeaderValue::from_static("60")),
         // RFC 9110 §15.5.6: a 405 names what is allowed.
         DenyReason::MethodNotServed => reply.field(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
         _ => reply,

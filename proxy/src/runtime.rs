@@ -1,17 +1,16 @@
 //! Everything that one request reads, in one place: settings, keys, upstreams, pages, counters.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use doorward_config::settings::{AccessTokenType, Provider, Settings};
 use doorward_policy::login::Places;
 use doorward_policy::session::Limits;
 use doorward_policy::token::{AccessTokenProfile, TokenType};
-use pingora_limits::rate::Rate;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
+use crate::attempts::Attempts;
 use crate::bearer::BearerVerifier;
 use crate::entropy::{NoEntropy, RequestIds};
 use crate::idp::{IdpClient, ProviderFacts};
@@ -26,15 +25,14 @@ pub struct Runtime {
     pub settings: Arc<Settings>,
     /// In the order of `settings.providers`.
     pub providers: Vec<ProviderRuntime>,
-    /// In the order of `settings.routes`.
-    pub upstreams: Vec<Arc<UpstreamPool>>,
+    /// In the order of `settings.routes`; `None` for an app that another proxy stands before.
+    pub upstreams: Vec<Option<Arc<UpstreamPool>>>,
     pub pages: Pages,
     pub metrics: Arc<Metrics>,
     pub access_log: Arc<AccessLog>,
     pub request_ids: RequestIds,
     pub used_attempts: UsedAttempts,
-    /// Codes brought, by client, in fixed memory.
-    pub redemptions: Rate,
+    pub attempts: Attempts,
     /// Where everything runs that talks to providers.
     pub control: Handle,
 }
@@ -85,8 +83,8 @@ impl Runtime {
         let metrics = Arc::new(Metrics::new(&settings)?);
         let providers = (0..settings.providers.len()).map(|index| ProviderRuntime::new(&settings, index, tempo, &control, &metrics));
         let upstreams = settings.policy.routes().iter().zip(&settings.routes).map(|(route, io)| {
-            let pool = UpstreamPool::new(&route.name, &io.upstream);
-            pool.map(Arc::new).map_err(|text| RuntimeFault::Upstream { name: route.name.to_string(), text })
+            let pool = io.upstream.as_ref().map(|upstream| UpstreamPool::new(&route.name, upstream).map(Arc::new));
+            pool.transpose().map_err(|text| RuntimeFault::Upstream { name: route.name.to_string(), text })
         });
         let insecure_issuers: Vec<&str> =
             settings.providers.iter().filter(|provider| provider.insecure_http).map(|provider| provider.issuer.as_str()).collect();
@@ -97,7 +95,7 @@ impl Runtime {
             access_log: Arc::new(access_log),
             request_ids: RequestIds::new()?,
             used_attempts: UsedAttempts::default(),
-            redemptions: Rate::new(Duration::from_secs(60)),
+            attempts: Attempts::new(&settings.server.limits),
             metrics,
             control,
             settings,

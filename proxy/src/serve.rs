@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use doorward_config::settings::{Server, Settings};
-use pingora::proxy::http_proxy;
+use pingora::apps::{HttpServerApp, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 
 use crate::access_log::{AccessLog, RefusedLine, now_millis};
 use crate::admin::{self, Admin};
 use crate::edge::Edge;
+use crate::hooks::{HookDoor, Peers};
 use crate::keys::Tempo;
-use crate::listen::{ConnectionEvents, Drained, Listeners, OurHosts, Serving, h2_options, server_options};
+use crate::listen::{ConnectionEvents, Drained, Listeners, OurHosts, Purpose, Serving, TlsStores, info_of};
 use crate::runtime::{Runtime, RuntimeFault};
 use crate::tls::{CertInfo, CertificateError, CertificateWatcher, TlsStore};
 
@@ -31,7 +36,7 @@ pub struct Doorward {
     admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
     /// Keeps the certificates' files watched.
-    _watcher: Option<CertificateWatcher>,
+    _watchers: Vec<CertificateWatcher>,
     /// Wakes what waits for the end on the admin listener.
     _shutdown: watch::Sender<bool>,
     control: Option<tokio::runtime::Runtime>,
@@ -58,23 +63,23 @@ impl Doorward {
         let control = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
         let server = settings.server.clone();
         let runtime = Arc::new(Runtime::new(settings, tempo, access_log, control.handle().clone())?);
-        let tls = TlsStore::load(&server.tls)?;
+        let tls = tls_stores(&server)?;
         let listeners = Listeners::bind(&server)?;
         let admin_listener = server.admin.map(|address| control.block_on(admin::bind(address))).transpose()?;
         let admin = admin_listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
 
         control.block_on(first_look(&runtime));
-        for pool in &runtime.upstreams {
+        for pool in runtime.upstreams.iter().flatten() {
             control.spawn(pool.clone().keep_fresh(runtime.metrics.clone()));
         }
-        let watcher = watch_certificates(&tls, &runtime);
+        let watchers = [&tls.public, &tls.hooks].into_iter().flatten().filter_map(|store| watch_certificates(store, &runtime)).collect();
         let draining = Arc::new(AtomicBool::new(false));
         let (shutdown, ended) = watch::channel(false);
         if let Some(listener) = admin_listener {
             control.spawn(Admin::new(runtime.clone(), draining.clone()).serve(listener, ended));
         }
         let serving = serve(listeners, &server, tls, &runtime)?;
-        Ok(Self { runtime, serving: Some(serving), admin, draining, _watcher: watcher, _shutdown: shutdown, control: Some(control) })
+        Ok(Self { runtime, serving: Some(serving), admin, draining, _watchers: watchers, _shutdown: shutdown, control: Some(control) })
     }
 
     /// Where TLS is spoken.
@@ -85,6 +90,11 @@ impl Doorward {
     /// Where plain HTTP is redirected.
     pub fn redirect_addresses(&self) -> Vec<SocketAddr> {
         self.serving.as_ref().map(|serving| serving.redirect_addresses().to_vec()).unwrap_or_default()
+    }
+
+    /// Where other proxies ask.
+    pub fn hook_addresses(&self) -> Vec<SocketAddr> {
+        self.serving.as_ref().map(|serving| serving.hook_addresses().to_vec()).unwrap_or_default()
     }
 
     /// Where metrics and health are.
@@ -125,7 +135,7 @@ impl Drop for Doorward {
 
 /// Names that are addresses already are known at once; the others are given a moment.
 async fn first_look(runtime: &Arc<Runtime>) {
-    let looks = futures::future::join_all(runtime.upstreams.iter().map(|pool| pool.resolve()));
+    let looks = futures::future::join_all(runtime.upstreams.iter().flatten().map(|pool| pool.resolve()));
     if tokio::time::timeout(FIRST_RESOLVE, looks).await.is_err() {
         tracing::warn!("some upstream names are not resolved yet; their routes answer 503 until they are");
     }
@@ -145,23 +155,47 @@ fn watch_certificates(tls: &Arc<TlsStore>, runtime: &Arc<Runtime>) -> Option<Cer
     CertificateWatcher::start(tls.clone(), report).inspect_err(|error| tracing::warn!("certificate files are not watched: {error}")).ok()
 }
 
-fn serve(listeners: Listeners, server: &Server, tls: Arc<TlsStore>, runtime: &Arc<Runtime>) -> Result<Serving, StartFault> {
+/// Reads the certificates of whatever speaks TLS.
+///
+/// # Errors
+/// [`CertificateError`] names the file and what to do about it.
+pub fn tls_stores(server: &Server) -> Result<TlsStores, CertificateError> {
+    let public = (!server.listen.is_empty()).then(|| TlsStore::load(&server.tls)).transpose()?;
+    let asked = server.hooks.as_ref().filter(|hooks| hooks.tls);
+    let hooks = asked.map(|hooks| TlsStore::load_for(&server.tls, hooks.client_ca.as_deref())).transpose()?;
+    Ok(TlsStores { public, hooks })
+}
+
+fn serve(listeners: Listeners, server: &Server, tls: TlsStores, runtime: &Arc<Runtime>) -> Result<Serving, StartFault> {
     let conf = Arc::new(ServerConf { threads: 1, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() });
-    let limits = server.limits.clone();
+    let hooks = server.hooks.as_ref().map(|hooks| Arc::new(HookDoor::new(runtime.clone(), Peers::new(hooks))));
     let factory = {
         let runtime = runtime.clone();
-        move |_world: usize| {
-            let mut proxy = http_proxy(&conf, Edge::new(runtime.clone()));
-            proxy.h2_options = Some(h2_options(&limits));
-            proxy.server_options = Some(server_options(&limits));
-            Arc::new(proxy)
-        }
+        move |_world: usize| Arc::new(Doors { proxy: Arc::new(http_proxy(&conf, Edge::new(runtime.clone()))), hooks: hooks.clone() })
     };
     let hosts: OurHosts = {
         let runtime = runtime.clone();
         Arc::new(move |name: &str| runtime.settings.policy.knows_host(name))
     };
     Ok(listeners.serve(tls, factory, hosts, Arc::new(Events(runtime.clone())))?)
+}
+
+/// What a world does with a request: by the listener it came through.
+struct Doors {
+    proxy: Arc<HttpProxy<Edge>>,
+    hooks: Option<Arc<HookDoor>>,
+}
+
+#[async_trait]
+impl HttpServerApp for Doors {
+    async fn process_new_http(self: &Arc<Self>, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
+        let purpose = session.digest().and_then(info_of)?.purpose;
+        match (purpose, &self.hooks) {
+            (Purpose::Public, _) => self.proxy.process_new_http(session, shutdown).await,
+            (Purpose::Hooks, Some(hooks)) => hooks.serve(session, shutdown).await,
+            (Purpose::Hooks, None) => None,
+        }
+    }
 }
 
 /// Counts and logs what never became a request.

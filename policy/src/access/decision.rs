@@ -26,6 +26,8 @@ pub enum CredentialFault {
     Session(SessionFault),
     /// The keys to judge it by cannot be had just now: not a verdict on the token.
     CannotVerify,
+    /// The client has brought too many bad ones for this one to be judged now.
+    TooMany,
 }
 
 /// The outcome for one request. Total: there is no error beside it.
@@ -104,6 +106,16 @@ pub enum DenyReason {
     CannotVerify,
     /// The WebSocket handshake comes from a page of another origin.
     CrossOrigin,
+    /// Too many bad credentials or sign-ins from one client.
+    TooMany,
+    /// Another proxy asks, and does not say in one way what it was asked.
+    HookSource,
+    /// Another proxy asks about a request that did not come over TLS.
+    HookInsecure,
+    /// The client sent a name of ours that the asking proxy cannot be counted on to remove.
+    ForgedHeader,
+    /// A preflight that the asking proxy would pass on to the app if it were answered here.
+    Preflight,
 }
 
 impl DenyReason {
@@ -128,6 +140,11 @@ impl DenyReason {
         Self::IdentityTooLarge,
         Self::CannotVerify,
         Self::CrossOrigin,
+        Self::TooMany,
+        Self::HookSource,
+        Self::HookInsecure,
+        Self::ForgedHeader,
+        Self::Preflight,
     ];
 
     /// What logs and metrics call it.
@@ -152,6 +169,11 @@ impl DenyReason {
             Self::IdentityTooLarge => "identity_too_large",
             Self::CannotVerify => "cannot_verify",
             Self::CrossOrigin => "cross_origin",
+            Self::TooMany => "too_many",
+            Self::HookSource => "hook_source",
+            Self::HookInsecure => "hook_insecure",
+            Self::ForgedHeader => "forged_header",
+            Self::Preflight => "preflight_not_relayed",
         }
     }
 }
@@ -188,6 +210,7 @@ impl CredentialFault {
             Self::Token(fault) => fault.label(),
             Self::Session(fault) => fault.label(),
             Self::CannotVerify => "cannot_verify",
+            Self::TooMany => "too_many",
         }
     }
 }
@@ -211,6 +234,7 @@ pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: 
         Standing::Known(identity) => *identity,
         Standing::Anonymous => return Decision::Challenge(challenge(found.route.accept, None)),
         Standing::Refused(CredentialFault::CannotVerify) => return Decision::Deny(DenyReason::CannotVerify),
+        Standing::Refused(CredentialFault::TooMany) => return Decision::Deny(DenyReason::TooMany),
         Standing::Refused(fault) => return Decision::Challenge(challenge(found.route.accept, Some(*fault))),
     };
     match needs.map_or(Ok(()), |needs| needs.met_by(identity)) {

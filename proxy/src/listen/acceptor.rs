@@ -11,12 +11,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::ConnectionEvents;
-use super::caps::{Caps, Permit};
+use super::caps::Caps;
 use super::redirect::Redirect;
 use super::refusal::{ACCEPT_FAILED, PROXY_UNTRUSTED};
 use super::serving::{Bound, Stage};
 use super::world::{Arrival, Load, gave_up};
+use super::{ConnectionEvents, Purpose};
 
 /// After an error that the next `accept` would only repeat: no file descriptors, no memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -32,6 +32,7 @@ pub(super) struct Lane {
 /// Everything the acceptor works with.
 pub(super) struct Accepting {
     pub(super) listen: Vec<Bound>,
+    pub(super) hooks: Vec<Bound>,
     pub(super) redirecting: Vec<Bound>,
     pub(super) lanes: Vec<Lane>,
     pub(super) caps: Arc<Caps>,
@@ -41,18 +42,20 @@ pub(super) struct Accepting {
 
 /// What a listener does with a connection.
 enum Door {
-    Worlds { lanes: Vec<Lane>, next: usize, proxy_protocol: Option<Vec<IpNet>> },
+    Worlds { lanes: Vec<Lane>, next: usize, purpose: Purpose, proxy_protocol: Option<Vec<IpNet>> },
     Redirect(Arc<Redirect>),
 }
 
 /// Accepts until the stage is `Drain`, then what is still queued, and ends.
 pub(super) fn run(accepting: Accepting, stage: watch::Receiver<Stage>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let Accepting { listen, redirecting, lanes, caps, redirect, events } = accepting;
+    let Accepting { listen, hooks, redirecting, lanes, caps, redirect, events } = accepting;
     runtime.block_on(async move {
         let mut loops = JoinSet::new();
-        for Bound { socket, address, proxy_protocol } in listen {
-            let door = Door::Worlds { lanes: lanes.clone(), next: 0, proxy_protocol };
+        let listen = listen.into_iter().map(|bound| (Purpose::Public, bound));
+        let hooks = hooks.into_iter().map(|bound| (Purpose::Hooks, bound));
+        for (purpose, Bound { socket, address, proxy_protocol }) in listen.chain(hooks) {
+            let door = Door::Worlds { lanes: lanes.clone(), next: 0, purpose, proxy_protocol };
             loops.spawn(accept(socket, address, door, caps.clone(), events.clone(), stage.clone()));
         }
         for Bound { socket, address, .. } in redirecting {
@@ -136,7 +139,7 @@ impl Door {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let refused = |reason| events.refused(peer.ip(), reason, None, "");
         match self {
-            Self::Worlds { lanes, next, proxy_protocol } => {
+            Self::Worlds { lanes, next, purpose, proxy_protocol } => {
                 let mut permit = match caps.admit() {
                     Ok(permit) => permit,
                     Err(reason) => return refused(reason),
@@ -154,7 +157,8 @@ impl Door {
                         false
                     }
                 };
-                hand_over(lanes, next, stream, peer, local, announced, permit);
+                let arrival = |socket, local, load| Arrival { socket, peer, local, purpose: *purpose, announced, permit, load };
+                hand_over(lanes, next, stream, local, arrival);
             }
             Self::Redirect(redirect) => {
                 let mut permit = match caps.admit() {
@@ -175,7 +179,13 @@ impl Door {
 }
 
 /// To the world with the fewest connections; of equals, each in turn.
-fn hand_over(lanes: &[Lane], next: &mut usize, socket: TcpStream, peer: SocketAddr, local: SocketAddr, announced: bool, permit: Permit) {
+fn hand_over(
+    lanes: &[Lane],
+    next: &mut usize,
+    socket: TcpStream,
+    local: SocketAddr,
+    arrival: impl FnOnce(TcpStream, SocketAddr, Load) -> Arrival,
+) {
     *next = next.wrapping_add(1);
     let start = *next % lanes.len().max(1);
     let (before, after) = lanes.split_at(start);
@@ -188,5 +198,5 @@ fn hand_over(lanes: &[Lane], next: &mut usize, socket: TcpStream, peer: SocketAd
     let local = socket.local_addr().map_or(local, |address| SocketAddr::new(address.ip().to_canonical(), address.port()));
     let load = Load::on(&lane.load);
     // A world that is gone takes nothing; then the connection ends here.
-    let _ = lane.sender.send(Arrival { socket, peer, local, announced, permit, load });
+    let _ = lane.sender.send(arrival(socket, local, load));
 }

@@ -19,6 +19,8 @@ use pingora::proxy::Session;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::Purpose;
+
 /// Held for each connection; a TLS record is at most 16 KiB and usually much smaller.
 const READ_BUFFER: usize = 8 * 1024;
 /// A response head and a small body leave in one write.
@@ -39,15 +41,17 @@ pub struct ConnectionInfo {
     pub tls_version: Option<&'static str>,
     /// HTTP/2 was agreed upon (ALPN).
     pub h2: bool,
+    pub purpose: Purpose,
     state: Arc<ConnectionState>,
 }
 
 /// Of a request that came through our listeners. Neither allocates nor locks.
 pub fn connection_info(session: &Session) -> Option<&ConnectionInfo> {
-    info_in(session.as_downstream().digest()?)
+    info_of(session.as_downstream().digest()?)
 }
 
-pub(super) fn info_in(digest: &Digest) -> Option<&ConnectionInfo> {
+/// The same, of a request that pingora's proxy does not serve.
+pub fn info_of(digest: &Digest) -> Option<&ConnectionInfo> {
     digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
 }
 
@@ -58,6 +62,7 @@ impl ConnectionInfo {
         local: SocketAddr,
         tls: Option<&pingora::protocols::tls::TlsRef>,
         h2: bool,
+        purpose: Purpose,
         state: Arc<ConnectionState>,
     ) -> Self {
         Self {
@@ -67,6 +72,7 @@ impl ConnectionInfo {
             sni: tls.and_then(|tls| tls.server_name()).map(str::to_owned),
             tls_version: tls.and_then(|tls| tls.version()).map(version_name),
             h2,
+            purpose,
             state,
         }
     }

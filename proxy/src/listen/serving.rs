@@ -38,6 +38,7 @@ pub(super) enum Stage {
 pub struct Listeners {
     listen: Vec<Bound>,
     redirect: Vec<Bound>,
+    hooks: Vec<Bound>,
     limits: Limits,
     public_port: u16,
     worlds: usize,
@@ -52,11 +53,19 @@ pub(super) struct Bound {
     pub(super) proxy_protocol: Option<Vec<IpNet>>,
 }
 
+/// The certificates of each kind of listener; `None`: it speaks no TLS.
+#[derive(Debug, Clone, Default)]
+pub struct TlsStores {
+    pub public: Option<Arc<TlsStore>>,
+    pub hooks: Option<Arc<TlsStore>>,
+}
+
 /// Threads at work.
 #[must_use = "dropping it ends every connection at once; `stop` lets them finish"]
 pub struct Serving {
     addresses: Vec<SocketAddr>,
     redirect_addresses: Vec<SocketAddr>,
+    hook_addresses: Vec<SocketAddr>,
     caps: Arc<Caps>,
     stage: watch::Sender<Stage>,
     acceptor: JoinHandle<()>,
@@ -82,17 +91,20 @@ impl Listeners {
     /// # Errors
     /// The system's, with the address in its text.
     pub fn bind(server: &Server) -> io::Result<Self> {
-        let wanted: Vec<SocketAddr> = server.listen.iter().map(|listen| listen.address).chain(server.redirect.iter().copied()).collect();
+        let hooks: &[SocketAddr] = server.hooks.as_ref().map_or(&[], |hooks| &hooks.listen);
+        let listened = server.listen.iter().map(|listen| &listen.address);
+        let wanted: Vec<SocketAddr> = listened.chain(&server.redirect).chain(hooks).copied().collect();
         let listen = server.listen.iter().map(|listen| Bound::new(listen.address, &wanted, listen.proxy_protocol.clone()));
         let redirect = server.redirect.iter().map(|address| Bound::new(*address, &wanted, None));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             listen: listen.collect::<io::Result<_>>()?,
             redirect: redirect.collect::<io::Result<_>>()?,
+            hooks: hooks.iter().map(|address| Bound::new(*address, &wanted, None)).collect::<io::Result<_>>()?,
             limits: server.limits.clone(),
             public_port: server.public_port,
             worlds: server.cores.unwrap_or_else(cores).max(1),
-            shared: server.trusted_proxies.clone(),
+            shared: server.trusted_proxies.iter().chain(server.hooks.iter().flat_map(|hooks| &hooks.trusted_peers)).copied().collect(),
         })
     }
 
@@ -105,13 +117,14 @@ impl Listeners {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn serve<A, F>(self, tls: Arc<TlsStore>, factory: F, our_hosts: OurHosts, events: Arc<dyn ConnectionEvents>) -> io::Result<Serving>
+    pub fn serve<A, F>(self, tls: TlsStores, factory: F, our_hosts: OurHosts, events: Arc<dyn ConnectionEvents>) -> io::Result<Serving>
     where
         A: HttpServerApp + Send + Sync + 'static,
         F: Fn(usize) -> Arc<A> + Send + Sync + 'static,
     {
         let addresses = self.addresses();
         let redirect_addresses = self.redirect.iter().map(|bound| bound.address).collect();
+        let hook_addresses = self.hooks.iter().map(|bound| bound.address).collect();
         let caps = Caps::new(self.limits.connections, self.limits.connections_per_client, self.shared, events.clone());
         let (stage, watch) = watch::channel(Stage::Serve);
         let redirect = Arc::new(Redirect::new(&self.limits, self.public_port, our_hosts, events.clone()));
@@ -146,15 +159,22 @@ impl Listeners {
         if starting.into_iter().any(|start| start.recv().is_err()) {
             return Err(io::Error::other("a worker thread could not start; is the system's certificate store readable?"));
         }
-        let accepting =
-            acceptor::Accepting { listen: self.listen, redirecting: self.redirect, lanes, caps: caps.clone(), redirect, events };
+        let accepting = acceptor::Accepting {
+            listen: self.listen,
+            hooks: self.hooks,
+            redirecting: self.redirect,
+            lanes,
+            caps: caps.clone(),
+            redirect,
+            events,
+        };
         let work = move || {
             if let Err(error) = acceptor::run(accepting, watch) {
                 tracing::error!(%error, "the acceptor could not start");
             }
         };
         let acceptor = std::thread::Builder::new().name("acceptor".to_owned()).spawn(work)?;
-        Ok(Serving { addresses, redirect_addresses, caps, stage, acceptor, worlds })
+        Ok(Serving { addresses, redirect_addresses, hook_addresses, caps, stage, acceptor, worlds })
     }
 }
 
@@ -167,6 +187,11 @@ impl Serving {
     /// Where plain requests are redirected.
     pub fn redirect_addresses(&self) -> &[SocketAddr] {
         &self.redirect_addresses
+    }
+
+    /// Where other proxies ask.
+    pub fn hook_addresses(&self) -> &[SocketAddr] {
+        &self.hook_addresses
     }
 
     /// How many there are now, on all listeners.

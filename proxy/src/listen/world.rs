@@ -25,19 +25,19 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::caps::Permit;
-use super::connection::{Conn, ConnectionInfo, ConnectionState, info_in};
+use super::connection::{Conn, ConnectionInfo, ConnectionState, info_of};
 use super::head_guard::{GuardLimits, HeadGuard};
 use super::proxy_protocol::{self, Announced};
 use super::refusal::{HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED, PROXY_HEADER};
 use super::serving::Stage;
-use super::{ConnectionEvents, h2_options, server_options};
-use crate::tls::TlsStore;
+use super::{ConnectionEvents, Purpose, TlsStores, h2_options, server_options};
 
 /// A connection on its way from the acceptor.
 pub(super) struct Arrival {
     pub(super) socket: StdTcpStream,
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
+    pub(super) purpose: Purpose,
     /// It must begin with a PROXY header.
     pub(super) announced: bool,
     pub(super) permit: Permit,
@@ -63,7 +63,7 @@ impl Drop for Load {
 
 /// What every world is made from.
 pub(super) struct Blueprint {
-    pub(super) tls: Arc<TlsStore>,
+    pub(super) tls: TlsStores,
     pub(super) limits: Limits,
     pub(super) events: Arc<dyn ConnectionEvents>,
 }
@@ -155,7 +155,7 @@ fn guard_limits(limits: &Limits) -> GuardLimits {
 }
 
 async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, arrival: Arrival) {
-    let Arrival { socket, peer, local, announced, mut permit, load: _load } = arrival;
+    let Arrival { socket, peer, local, purpose, announced, mut permit, load: _load } = arrival;
     let Blueprint { tls, limits, events } = &*world.blueprint;
     let deadline = Instant::now() + limits.handshake;
     let Ok(socket) = TcpStream::from_std(socket) else { return };
@@ -177,7 +177,15 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, a
     }
     conn.set_client(client);
 
-    let acceptor = Acceptor::from_server_config(tls.config());
+    let store = match purpose {
+        Purpose::Public => &tls.public,
+        Purpose::Hooks => &tls.hooks,
+    };
+    let Some(store) = store else {
+        state.established();
+        return converse(world, conn, false, Ends { peer, client, local, purpose }, state).await;
+    };
+    let acceptor = Acceptor::from_server_config(store.config());
     let stream = match timeout_at(deadline, acceptor.tls_handshake(conn)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -190,7 +198,26 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, a
     state.established();
 
     let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-    let info = ConnectionInfo::new(peer, client, local, stream.get_ssl(), h2, state.clone());
+    converse(world, stream, h2, Ends { peer, client, local, purpose }, state).await;
+}
+
+/// Who is connected to what.
+struct Ends {
+    peer: SocketAddr,
+    client: SocketAddr,
+    local: SocketAddr,
+    purpose: Purpose,
+}
+
+/// One request after the other, each head judged before the app sees it.
+async fn converse<A, S>(world: Arc<World<A>>, stream: S, h2: bool, ends: Ends, state: Arc<ConnectionState>)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+    S: pingora::protocols::IO + 'static,
+{
+    let Ends { peer, client, local, purpose } = ends;
+    let events = &world.blueprint.events;
+    let info = ConnectionInfo::new(peer, client, local, stream.get_ssl(), h2, purpose, state.clone());
     let Ok(response) = ResponseHeader::build(StatusCode::OK, Some(0)) else { return };
     let digest = Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(info))));
     let guard = HeadGuard::http1(stream, digest, state.clone(), world.guard_limits, events.clone(), client.ip());
@@ -252,7 +279,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Guarded<A> {
         Self: 'async_trait,
     {
         if !session.is_http2()
-            && let Some(info) = session.digest().and_then(info_in)
+            && let Some(info) = session.digest().and_then(info_of)
         {
             info.state().expect_head();
         }

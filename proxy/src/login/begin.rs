@@ -98,6 +98,10 @@ pub async fn begin(runtime: &Runtime, ask: &Ask<'_>, provider: usize, return_to:
     let Some(provider) = runtime.providers.get(provider) else {
         return respond::deny(&runtime.pages, runtime.asker(ask, None), DenyReason::CannotVerify);
     };
+    // DOS-08: each sign-in that begins costs random bytes, a sealing, and a place in the browser.
+    if !runtime.attempts.sign_in(ask.client) {
+        return respond::deny(&runtime.pages, runtime.asker(ask, None), DenyReason::TooMany);
+    }
     let settings = provider.settings();
     let Some(current) = provider.keys.ready(Budget::SignIn).await else {
         runtime.metrics.logins.with_label_values(&[settings.name.as_str(), "error", "provider_unreachable"]).inc();

@@ -20,7 +20,6 @@ use super::begin::login_url;
 use super::{Served, sign_in_path};
 use crate::access_log::cut;
 use crate::bearer::BearerVerifier;
-use crate::client_key::ClientKey;
 use crate::entropy;
 use crate::gate::{Ask, cookie_fields};
 use crate::idp::{ExchangeFault, IdpClient, TokenResponse};
@@ -260,7 +259,7 @@ async fn redeem(
         userinfo: settings.userinfo,
     };
     // DOS-08: anybody can bring a code that is none; each costs a request in our name.
-    if runtime.redemptions.observe(&ClientKey::of(client_address), 1) > REDEMPTIONS {
+    if !runtime.attempts.code(client_address) {
         return Err(Failure::TooMany);
     }
     let Ok(slot) = provider.redeeming.clone().try_acquire_owned() else { return Err(Failure::TooMany) };
@@ -274,9 +273,6 @@ async fn redeem(
     }
     Ok(claims)
 }
-
-/// Codes that one client may bring in a minute: a whole company behind one address signs in with fewer.
-const REDEMPTIONS: isize = 300;
 
 struct Facts {
     issuer: String,

@@ -40,6 +40,8 @@ pub enum CertificateError {
     UnusableKey { path: PathBuf, why: String },
     #[error("certificate `{}` expired on {on}; renew it", path.display())]
     Expired { path: PathBuf, on: String },
+    #[error("server.hooks.client_ca holds no CA certificate that can be used; it must be PEM")]
+    ClientCa,
     #[error("no certificate is configured; name at least one")]
     None,
     #[error("the TLS configuration was refused: {0}")]

@@ -7,8 +7,11 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use doorward_config::settings::{Tls, TlsVersion};
 use rustls::crypto::CryptoProvider;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
-use rustls::{ServerConfig, version};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, version};
 
 use super::certificate::{Certificate, PemPair};
 use super::resolver::SniResolver;
@@ -21,6 +24,8 @@ pub struct TlsStore {
     /// Outlives reloads, so that they do not end every resumable session. Its keys change every six hours.
     tickets: Arc<dyn ProducesTickets>,
     provider: Arc<CryptoProvider>,
+    /// Who may connect at all, where not everybody may.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 #[derive(Debug)]
@@ -40,10 +45,20 @@ impl TlsStore {
     /// # Errors
     /// [`CertificateError`] names the file and what to do about it.
     pub fn load(settings: &Tls) -> Result<Arc<Self>, CertificateError> {
+        Self::load_for(settings, None)
+    }
+
+    /// The same for a listener of peers: with `client_ca` (PEM), a handshake needs a certificate that it has signed
+    /// (RFC 8446 §4.4.2).
+    ///
+    /// # Errors
+    /// [`CertificateError`], also for a CA that is none.
+    pub fn load_for(settings: &Tls, client_ca: Option<&[u8]>) -> Result<Arc<Self>, CertificateError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(CertificateError::Configuration)?;
-        let current = Current::read(settings, &provider, &tickets)?;
-        Ok(Arc::new(Self { current: ArcSwap::from_pointee(current), tickets, provider }))
+        let clients = client_ca.map(|pem| client_verifier(pem, &provider)).transpose()?;
+        let current = Current::read(settings, &provider, &tickets, clients.as_ref())?;
+        Ok(Arc::new(Self { current: ArcSwap::from_pointee(current), tickets, provider, clients }))
     }
 
     /// What a new connection takes.
@@ -68,7 +83,7 @@ impl TlsStore {
     /// # Errors
     /// As [`TlsStore::load`]; the configuration in use stays.
     pub fn replace(&self, settings: &Tls) -> Result<Vec<CertInfo>, CertificateError> {
-        let current = Current::read(settings, &self.provider, &self.tickets)?;
+        let current = Current::read(settings, &self.provider, &self.tickets, self.clients.as_ref())?;
         let certificates = current.certificates.clone();
         self.current.store(Arc::new(current));
         Ok(certificates)
@@ -93,7 +108,12 @@ pub(super) fn fingerprint_of(settings: &Tls) -> Option<Fingerprint> {
 }
 
 impl Current {
-    fn read(settings: &Tls, provider: &Arc<CryptoProvider>, tickets: &Arc<dyn ProducesTickets>) -> Result<Self, CertificateError> {
+    fn read(
+        settings: &Tls,
+        provider: &Arc<CryptoProvider>,
+        tickets: &Arc<dyn ProducesTickets>,
+        clients: Option<&Arc<dyn ClientCertVerifier>>,
+    ) -> Result<Self, CertificateError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         let mut context = digest::Context::new(&digest::SHA256);
         let mut certificates = Vec::with_capacity(settings.certificates.len());
@@ -108,11 +128,21 @@ impl Current {
         fingerprint.copy_from_slice(context.finish().as_ref());
         Ok(Self {
             settings: settings.clone(),
-            config: Arc::new(server_config(settings.min_version, resolver, provider, tickets)?),
+            config: Arc::new(server_config(settings.min_version, resolver, provider, tickets, clients)?),
             certificates: certificates.into_iter().map(|certificate| certificate.info).collect(),
             fingerprint,
         })
     }
+}
+
+fn client_verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| CertificateError::ClientCa)?;
+        roots.add(certificate).map_err(CertificateError::Configuration)?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    builder.build().map_err(|_| CertificateError::ClientCa)
 }
 
 fn server_config(
@@ -120,16 +150,19 @@ fn server_config(
     resolver: SniResolver,
     provider: &Arc<CryptoProvider>,
     tickets: &Arc<dyn ProducesTickets>,
+    clients: Option<&Arc<dyn ClientCertVerifier>>,
 ) -> Result<ServerConfig, CertificateError> {
     let versions: &[_] = match min_version {
         TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
         TlsVersion::Tls13 => &[&version::TLS13],
     };
-    let mut config = ServerConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(versions)
-        .map_err(CertificateError::Configuration)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
+    let config =
+        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(CertificateError::Configuration)?;
+    let config = match clients {
+        Some(clients) => config.with_client_cert_verifier(clients.clone()),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = tickets.clone();
     // Tickets hold the state, so no cache that every core would lock.

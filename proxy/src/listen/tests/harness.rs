@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::listen::{ConnectionEvents, Listeners, Serving, connection_info};
+use crate::listen::{ConnectionEvents, Listeners, Serving, TlsStores, connection_info};
 use crate::tls::TlsStore;
 use crate::tls::testing::{self, Files};
 
@@ -220,12 +220,15 @@ pub(super) fn limits() -> Limits {
         header_bytes: 16 * 1024,
         header_fields: 50,
         body: None,
+        sign_ins_per_client: 300,
+        bad_credentials_per_client: 600,
     }
 }
 
 pub(super) fn server() -> Server {
     Server {
         listen: vec![Listen { address: "127.0.0.1:0".parse().unwrap(), proxy_protocol: None }],
+        hooks: None,
         redirect: Vec::new(),
         admin: None,
         public_port: 443,
@@ -256,7 +259,10 @@ impl Edge {
         let address = upstream.address;
         let factory = move |world| Arc::new(http_proxy(&Arc::new(ServerConf::default()), App { upstream: address, world }));
         let our_hosts = Arc::new(|host: &str| host == "app.example");
-        let serving = Listeners::bind(&server).unwrap().serve(store.clone(), factory, our_hosts, events.clone()).unwrap();
+        let serving = Listeners::bind(&server)
+            .unwrap()
+            .serve(TlsStores { public: Some(store.clone()), hooks: None }, factory, our_hosts, events.clone())
+            .unwrap();
         Self { serving, events, upstream, store, files, app_certificate }
     }
 

@@ -1,0 +1,89 @@
+//! How often one client may try (RATE-01). Counted in fixed memory, a minute at a time: what a client sends cannot make it
+//! grow, and two clients that share a counter only meet their limit sooner.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use doorward_config::settings::Limits;
+use pingora_limits::rate::Rate;
+
+use crate::client_key::ClientKey;
+
+/// Attempts of the last minute, by client.
+pub struct Attempts {
+    sign_ins: Counter,
+    codes: Counter,
+    bad_credentials: Counter,
+}
+
+struct Counter {
+    rate: Rate,
+    limit: isize,
+}
+
+impl std::fmt::Debug for Attempts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempts").finish_non_exhaustive()
+    }
+}
+
+impl Attempts {
+    pub fn new(limits: &Limits) -> Self {
+        let counter =
+            |limit: u32| Counter { rate: Rate::new(Duration::from_secs(60)), limit: isize::try_from(limit).unwrap_or(isize::MAX) };
+        Self {
+            sign_ins: counter(limits.sign_ins_per_client),
+            codes: counter(limits.sign_ins_per_client),
+            bad_credentials: counter(limits.bad_credentials_per_client),
+        }
+    }
+
+    /// Counts a sign-in that begins. `false`: one too many.
+    pub fn sign_in(&self, client: IpAddr) -> bool {
+        self.sign_ins.count(client)
+    }
+
+    /// Counts a code that came back. `false`: one too many.
+    pub fn code(&self, client: IpAddr) -> bool {
+        self.codes.count(client)
+    }
+
+    /// Counts a credential that was no good.
+    pub fn bad_credential(&self, client: IpAddr) {
+        self.bad_credentials.count(client);
+    }
+
+    /// Whether this client has brought more bad credentials than it may.
+    pub fn many_bad_credentials(&self, client: IpAddr) -> bool {
+        self.bad_credentials.is_over(client)
+    }
+}
+
+impl Counter {
+    fn count(&self, client: IpAddr) -> bool {
+        // Nobody told who it is: one counter for all of them would let one lock out the others.
+        client.is_unspecified() || self.rate.observe(&ClientKey::of(client), 1) <= self.limit
+    }
+
+    fn is_over(&self, client: IpAddr) -> bool {
+        !client.is_unspecified() && self.rate.observe(&ClientKey::of(client), 0) > self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_01_each_client_has_a_count_of_its_own() {
+        let counter = Counter { rate: Rate::new(Duration::from_secs(60)), limit: 3 };
+        let (one, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        assert!((0..3).all(|_| counter.count(one)));
+        assert!(!counter.is_over(one));
+        assert!(!counter.count(one));
+        assert!(counter.is_over(one));
+        assert!(counter.count(other) && !counter.is_over(other));
+        let nobody = "0.0.0.0".parse().unwrap();
+        assert!((0..9).all(|_| counter.count(nobody)) && !counter.is_over(nobody));
+    }
+}

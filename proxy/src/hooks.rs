@@ -1,0 +1,19 @@
+//! Other proxies ask before they pass a request on: Traefik, nginx, Caddy, HAProxy, Envoy, and whoever speaks to
+//! oauth2-proxy today.
+//!
+//! The gate that answers is the one of proxy mode; only where the original request is read, and what yes and no look like,
+//! differs from proxy to proxy: one small file for each. Whoever is not a trusted peer is told nothing.
+
+mod caddy;
+pub mod dialect;
+pub mod door;
+mod envoy_http;
+mod haproxy;
+mod nginx;
+mod original;
+mod peers;
+mod traefik;
+mod verdict;
+
+pub use door::HookDoor;
+pub use peers::{Peers, SECRET};

@@ -1,0 +1,164 @@
+//! What the gate says about a request that another proxy has, in the form that every dialect is made from.
+
+use std::sync::Arc;
+
+use doorward_policy::access::{DenyReason, Permit};
+use doorward_policy::identity::Identity;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::original::Original;
+use crate::clock;
+use crate::forward::{cookies_for_app, token_for_app};
+use crate::gate::{Admission, Ask, Outcome, Way};
+use crate::manner::Manner;
+use crate::metrics::Known;
+use crate::reply::Reply;
+use crate::respond::{self, Asker};
+use crate::runtime::Runtime;
+
+/// Says yes or no beside the status, for those that can look.
+pub const DECISION: HeaderName = HeaderName::from_static("x-doorward-decision");
+/// The route that was decided about: a host may choose its upstream by it.
+pub const ROUTE: HeaderName = HeaderName::from_static("x-doorward-route");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What log and metrics are to know of a question.
+#[derive(Debug)]
+pub struct Verdict {
+    pub original: Option<Original>,
+    pub route: Option<usize>,
+    pub rule: Option<usize>,
+    pub identity: Option<Arc<Identity>>,
+    pub decision: &'static str,
+    pub reason: &'static str,
+}
+
+/// The answer itself, not yet in anybody's dialect.
+#[derive(Debug)]
+pub enum Answer {
+    Allow(Allowed),
+    /// What proxy mode would answer instead. Carries nothing that is known about anybody.
+    Refuse(Reply),
+}
+
+/// What the app is to be told, in header fields.
+#[derive(Debug)]
+pub struct Allowed {
+    /// HOOK-06: every mapped name, empty where there is no value; then what else replaces the client's own.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// A `Set-Cookie` value. Nothing depends on its arrival.
+    pub renewal: Option<String>,
+}
+
+impl Allowed {
+    pub fn sets(&self, name: &HeaderName) -> bool {
+        self.fields.iter().any(|(set, value)| set == name && !value.is_empty())
+    }
+}
+
+/// Asks the gate about `original`; `headers` are the client's, as the other proxy passed them on; `named` is the route it
+/// names, if it does.
+pub async fn judge(
+    runtime: &Runtime,
+    original: Result<Original, DenyReason>,
+    headers: &HeaderMap,
+    named: Option<usize>,
+    request_id: &str,
+) -> (Verdict, Answer) {
+    let checked = crate::incoming::check_fields(headers, &runtime.settings.server.limits).and(original);
+    let original = match checked {
+        Ok(original) => original,
+        Err(reason) => return refused(runtime, None, headers, reason, request_id),
+    };
+    let manner = Manner::told(original.target.method(), headers, original.scheme.websocket);
+    if !original.scheme.tls {
+        return insecure(runtime, original, headers, manner, request_id);
+    }
+    let way = Way::Hook { route: named };
+    let ask = Ask { target: &original.target, headers, client: original.client, manner, way, request_id, now: clock::now() };
+    let asked = std::time::Instant::now();
+    let admission = runtime.admit(&ask).await;
+    runtime.count(&admission);
+    let Admission { route, rule, identity, outcome } = admission;
+    let (decision, reason, answer) = match outcome {
+        Outcome::Forward { permit, known, renewal, until: _ } => {
+            runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());
+            ("allow", known.label(), Answer::Allow(allowed(runtime, &permit, known, headers, renewal, request_id)))
+        }
+        Outcome::Answer { decision, reason, reply } => (decision, reason, Answer::Refuse(reply)),
+    };
+    (Verdict { original: Some(original), route, rule, identity, decision, reason }, answer)
+}
+
+/// A refusal that needs no gate: the question itself is not good.
+pub fn refused(
+    runtime: &Runtime,
+    original: Option<Original>,
+    headers: &HeaderMap,
+    reason: DenyReason,
+    request_id: &str,
+) -> (Verdict, Answer) {
+    // Whatever could be read of the client still says what it can make of an answer.
+    let method = original.as_ref().map_or(&http::Method::GET, |original| original.target.method());
+    let asker =
+        Asker { manner: Manner::told(method, headers, false), request_id, login_url: None, prefix: &runtime.settings.server.prefix };
+    let reply = respond::deny(&runtime.pages, asker, reason);
+    runtime.metrics.stopped(crate::metrics::NO_ROUTE, "deny", reason.label());
+    let verdict = Verdict { original, route: None, rule: None, identity: None, decision: "deny", reason: reason.label() };
+    (verdict, Answer::Refuse(reply))
+}
+
+/// Without TLS no cookie of ours would come back; a browser is sent to where it does.
+pub fn insecure(runtime: &Runtime, original: Original, headers: &HeaderMap, manner: Manner, request_id: &str) -> (Verdict, Answer) {
+    let host = original.target.host().name();
+    let location = (manner == Manner::Navigation && runtime.settings.policy.knows_host(host))
+        .then(|| format!("https://{}{}", runtime.public_authority(host), original.target.path_and_query()));
+    let (verdict, answer) = refused(runtime, Some(original), headers, DenyReason::HookInsecure, request_id);
+    (verdict, location.map_or(answer, |location| Answer::Refuse(Reply::redirect(302, &location))))
+}
+
+fn allowed(runtime: &Runtime, permit: &Permit, known: Known, headers: &HeaderMap, renewal: Option<String>, request_id: &str) -> Allowed {
+    let policy = &runtime.settings.policy;
+    let names = policy.owned_names().mapped();
+    let mut fields = Vec::with_capacity(names.len() + 4);
+    for name in names {
+        let value = permit.edits().iter().find(|(set, _)| *set == name).map(|(_, value)| value.clone());
+        // CVE-2026-30851: a name that is missing here leaves the client's own value standing at some hosts.
+        fields.push((name.clone(), value.unwrap_or(HeaderValue::from_static(""))));
+    }
+    let token = token_for_app(headers, permit).and_then(|token| HeaderValue::try_from(token).ok());
+    let cookies = cookies_for_app(headers).and_then(|cookies| HeaderValue::try_from(cookies).ok());
+    fields.extend(token.map(|token| (header::AUTHORIZATION, token)));
+    fields.extend(cookies.map(|cookies| (header::COOKIE, cookies)));
+    fields.extend(HeaderValue::try_from(&*policy.routes()[permit.route()].name).ok().map(|name| (ROUTE, name)));
+    fields.extend(HeaderValue::try_from(request_id).ok().map(|id| (X_REQUEST_ID, id)));
+    Allowed { fields, renewal: renewal.filter(|_| known == Known::Session) }
+}
+
+/// The 2xx of a check: `status` is the dialect's word for yes.
+pub fn yes(status: u16, allowed: Allowed) -> Reply {
+    let mut reply = Reply { status, fields: Vec::with_capacity(allowed.fields.len() + 4), body: bytes::Bytes::new() };
+    uncached(&mut reply, "allow");
+    reply.fields.extend(allowed.fields);
+    match allowed.renewal {
+        Some(cookie) => reply.text_field(header::SET_COOKIE, &cookie),
+        None => reply,
+    }
+}
+
+/// The refusal as it is, marked as one. Never 2xx: what is a friendly answer to a browser (a preflight's 204) would be a
+/// yes to the proxy that asks.
+pub fn no(runtime: &Runtime, asker: Asker<'_>, reply: Reply) -> Reply {
+    let mut reply = if (200..300).contains(&reply.status) { respond::deny(&runtime.pages, asker, DenyReason::Preflight) } else { reply };
+    uncached(&mut reply, "refuse");
+    reply
+}
+
+/// HOOK-12: nobody may keep an answer, and whoever does must not mix up two people.
+pub fn uncached(reply: &mut Reply, decision: &'static str) {
+    if !reply.fields.iter().any(|(name, _)| *name == header::CACHE_CONTROL) {
+        reply.fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    }
+    reply.fields.push((header::VARY, HeaderValue::from_static("Cookie, Authorization")));
+    reply.fields.push((DECISION, HeaderValue::from_static(decision)));
+}
