@@ -4,11 +4,13 @@
 //! challenges; it never falls through to the next rule.
 
 mod decision;
+mod filter;
 mod pattern;
 mod requirement;
 mod table;
 
 pub use decision::{Challenge, CredentialFault, Decision, DenyReason, Permit, Standing};
+pub use filter::{Filter, FilterFault};
 pub use pattern::{PathPattern, PathPrefix, PatternFault};
 pub use requirement::{ClaimTest, Needs, Requirement, Unmet};
 
@@ -199,6 +201,11 @@ impl Match<'_> {
     /// Decides. Total: whatever is not positively allowed is a challenge or a refusal.
     pub fn decide(&self, context: &RequestContext<'_>, standing: &Standing<'_>) -> Decision {
         decision::decide(self, context, standing)
+    }
+
+    /// Takes back an allowance that an asking proxy's own demands do not agree with. Never gives one.
+    pub fn narrow(&self, decision: Decision, filter: &Filter, standing: &Standing<'_>) -> Decision {
+        decision::narrow(self, decision, filter, standing)
     }
 
     /// Decides about a preflight; `self` is what the request it asks leave for falls under.

@@ -110,6 +110,18 @@ impl Identity {
         &self.roles
     }
 
+    /// What oauth2-proxy calls groups: the roles, then what the `groups` claim adds.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        let claimed = self.claims.get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let new = |group: &&str| !group.is_empty() && !self.roles.iter().any(|role| **role == **group);
+        self.roles.iter().map(AsRef::as_ref).chain(claimed.filter(new))
+    }
+
+    /// The `preferred_username` claim (OIDC Core §5.1): how somebody likes to be called, not who they are.
+    pub fn preferred_username(&self) -> Option<&str> {
+        self.claims.get("preferred_username").and_then(Value::as_str)
+    }
+
     /// Auth0's `permissions` claim.
     pub fn permissions(&self) -> &[Box<str>] {
         &self.permissions

@@ -92,10 +92,19 @@ impl Target {
     }
 }
 
-/// RFC 9110 §9.3.6, §9.3.8: tunnels and echoes have no place at an edge.
 fn check_method(method: &Method) -> Result<(), TargetFault> {
-    let plain = method.as_str().bytes().all(|b| b.is_ascii_uppercase());
-    if plain && !matches!(*method, Method::CONNECT | Method::TRACE) { Ok(()) } else { Err(TargetFault::Method) }
+    let method = method.as_str().as_bytes();
+    if is_plain_method(method) && !is_refused_method(method) { Ok(()) } else { Err(TargetFault::Method) }
+}
+
+/// Upper-case letters, and not more than any method has.
+pub(crate) fn is_plain_method(method: &[u8]) -> bool {
+    (1..=32).contains(&method.len()) && method.iter().all(u8::is_ascii_uppercase)
+}
+
+/// RFC 9110 §9.3.6, §9.3.8: tunnels and echoes have no place at an edge; `TRACK` is a server's own name for an echo.
+pub(crate) fn is_refused_method(method: &[u8]) -> bool {
+    matches!(method, b"CONNECT" | b"TRACE" | b"TRACK")
 }
 
 /// RFC 3986 §3.4, loosened to what browsers send raw (`{`, `|`, `[` …); `#` would start a fragment.
@@ -119,7 +128,7 @@ mod tests {
 
     #[test]
     fn meth_02_only_upper_case_methods_that_are_no_tunnel() {
-        for method in ["CONNECT", "TRACE", "get", "Get", "G-T"] {
+        for method in ["CONNECT", "TRACE", "TRACK", "get", "Get", "G-T", &"A".repeat(33)] {
             assert_eq!(parse(method, "a.example", "/"), Err(TargetFault::Method), "{method}");
         }
         for method in ["GET", "PROPFIND", "PURGE"] {

@@ -32,11 +32,13 @@ pub struct HeadLimits {
     pub fields: usize,
     /// The request target, in bytes.
     pub target_bytes: usize,
+    /// `Expect` may come without a body: another proxy asks about a request, with its fields and without its content.
+    pub lone_expect: bool,
 }
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { bytes: 32 * 1024, fields: 100, target_bytes: 16 * 1024 }
+        Self { bytes: 32 * 1024, fields: 100, target_bytes: 16 * 1024, lone_expect: false }
     }
 }
 
@@ -116,7 +118,7 @@ fn scan_head(buf: &[u8], from: usize, limits: &HeadLimits) -> Result<Option<Head
         return Err(HeadFault::HeadTooLong);
     }
     let fields = field::judge(buf, first_line_end + 1..end - 2, limits)?;
-    fields.settle(line, end).map(Some)
+    fields.settle(line, end, limits).map(Some)
 }
 
 /// Just after the CRLF of the empty line, if that has come. Every LF up to there must follow a CR.

@@ -1,7 +1,7 @@
 //! The decision: allow, challenge or refuse. Reasons are for logs and metrics; manners are `doorward-proxy`'s.
 
 use super::requirement::{Requirement, Unmet};
-use super::{Match, RequestContext};
+use super::{Filter, Match, RequestContext};
 use crate::credential::Accept;
 use crate::headers::HeaderEdits;
 use crate::identity::{Identity, Proof};
@@ -114,6 +114,8 @@ pub enum DenyReason {
     HookInsecure,
     /// The client sent a name of ours that the asking proxy cannot be counted on to remove.
     ForgedHeader,
+    /// The asking proxy demands more than the rules do.
+    Filter,
     /// A preflight that the asking proxy would pass on to the app if it were answered here.
     Preflight,
 }
@@ -144,6 +146,7 @@ impl DenyReason {
         Self::HookSource,
         Self::HookInsecure,
         Self::ForgedHeader,
+        Self::Filter,
         Self::Preflight,
     ];
 
@@ -173,6 +176,7 @@ impl DenyReason {
             Self::HookSource => "hook_source",
             Self::HookInsecure => "hook_insecure",
             Self::ForgedHeader => "forged_header",
+            Self::Filter => "filter",
             Self::Preflight => "preflight_not_relayed",
         }
     }
@@ -240,6 +244,16 @@ pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: 
     match needs.map_or(Ok(()), |needs| needs.met_by(identity)) {
         Ok(()) => admit(found, Some(identity)),
         Err(unmet) => Decision::Deny(unmet.into()),
+    }
+}
+
+pub(super) fn narrow(found: &Match<'_>, decision: Decision, filter: &Filter, standing: &Standing<'_>) -> Decision {
+    match (decision, standing) {
+        (Decision::Allow(permit), _) if filter.is_empty() => Decision::Allow(permit),
+        (Decision::Allow(permit), Standing::Known(identity)) if filter.admits(identity) => Decision::Allow(permit),
+        (Decision::Allow(_), Standing::Known(_)) => Decision::Deny(DenyReason::Filter),
+        (Decision::Allow(_), Standing::Anonymous | Standing::Refused(_)) => Decision::Challenge(challenge(found.route.accept, None)),
+        (decision @ (Decision::Challenge(_) | Decision::Deny(_)), _) => decision,
     }
 }
 

@@ -95,14 +95,19 @@ impl Needs {
         unless(self.email_domains.is_empty() || self.email_allows(identity), Unmet::EmailDomain)
     }
 
-    /// An address that the provider verified, with exactly one `@`, and the domain exactly as listed.
+    /// The domain exactly as listed.
     fn email_allows(&self, identity: &Identity) -> bool {
-        let Some(email) = identity.email().filter(|_| identity.email_is_verified()) else { return false };
-        let mut parts = email.split('@');
-        let (Some(local), Some(domain), None) = (parts.next(), parts.next(), parts.next()) else { return false };
-        let plain = !local.is_empty() && email.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"');
-        plain && self.email_domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain))
+        email_domain(identity).is_some_and(|domain| self.email_domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain)))
     }
+}
+
+/// The domain of an address that the provider verified, with exactly one `@` and nothing that needs quoting.
+pub(super) fn email_domain(identity: &Identity) -> Option<&str> {
+    let email = identity.email().filter(|_| identity.email_is_verified())?;
+    let mut parts = email.split('@');
+    let (Some(local), Some(domain), None) = (parts.next(), parts.next(), parts.next()) else { return None };
+    let plain = !local.is_empty() && email.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"');
+    plain.then_some(domain)
 }
 
 impl ClaimTest {

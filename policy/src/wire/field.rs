@@ -132,7 +132,7 @@ impl Fields {
     }
 
     /// What only all fields and the request line together show.
-    pub(super) fn settle(self, line: RequestLine, len: usize) -> Result<Head, HeadFault> {
+    pub(super) fn settle(self, line: RequestLine, len: usize, limits: &HeadLimits) -> Result<Head, HeadFault> {
         // RFC 9112 §3.2 demands it of HTTP/1.1 only; without it an older request has no app to go to either.
         let host = self.host.ok_or(HeadFault::HostMissing)?;
         if self.chunked && line.version == Version::Http10 {
@@ -147,7 +147,7 @@ impl Fields {
             (Some(0) | None, false) => Body::Absent,
         };
         // RFC 9110 §10.1.1: a client must not expect 100 for a body it does not send.
-        if self.expect && body == Body::Absent {
+        if self.expect && body == Body::Absent && !limits.lone_expect {
             return Err(HeadFault::ExpectWithoutBody);
         }
         if self.upgrade {

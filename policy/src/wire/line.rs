@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{HeadFault, HeadLimits, PATH_BYTES};
+use crate::request::{is_plain_method, is_refused_method};
 
 /// A request line that passed.
 #[derive(Debug, Clone)]
@@ -33,11 +34,10 @@ pub(super) fn judge(buf: &[u8], at: Range<usize>, limits: &HeadLimits) -> Result
     let method_len = line.iter().position(|b| *b == b' ').ok_or(HeadFault::RequestLine)?;
     let rest = &line[method_len + 1..];
     let method = &line[..method_len];
-    if !(1..=32).contains(&method_len) || !method.iter().all(u8::is_ascii_uppercase) {
+    if !is_plain_method(method) {
         return Err(HeadFault::Method);
     }
-    // RFC 9110 §9.3.6, §9.3.8: no tunnels and no echoes.
-    if matches!(method, b"CONNECT" | b"TRACE" | b"TRACK") {
+    if is_refused_method(method) {
         return Err(HeadFault::MethodNotServed);
     }
     let Some(target_len) = rest.iter().position(|b| *b == b' ') else {

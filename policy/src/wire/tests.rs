@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-const LIMITS: HeadLimits = HeadLimits { bytes: 32 * 1024, fields: 100, target_bytes: 16 * 1024 };
+const LIMITS: HeadLimits = HeadLimits { bytes: 32 * 1024, fields: 100, target_bytes: 16 * 1024, lone_expect: false };
 
 fn verdict(head: impl AsRef<[u8]>) -> HeadScan {
     scan(head.as_ref(), 0, &LIMITS)
@@ -166,7 +166,7 @@ fn a_passed_head_says_where_its_parts_are() {
 
 #[test]
 fn pg_01_limits_of_size_and_number() {
-    let small = HeadLimits { bytes: 200, fields: 3, target_bytes: 40 };
+    let small = HeadLimits { bytes: 200, fields: 3, target_bytes: 40, ..LIMITS };
     let judge = |head: Vec<u8>| scan(&head, 0, &small);
     let padded = |n: usize| get(format!("X: {}\r\n", "a".repeat(n)));
     let fits = 200 - padded(0).len();
@@ -613,6 +613,9 @@ fn smug_40_expectations() {
     assert_eq!(HeadFault::Expect.status(), 417);
     assert_eq!(fault(post("Content-Length: 0\r\nExpect: 100-continue\r\n")), Some(HeadFault::ExpectWithoutBody));
     assert_eq!(fault(post("Expect: 100-continue\r\n")), Some(HeadFault::ExpectWithoutBody));
+    let asked_about = HeadLimits { lone_expect: true, ..LIMITS };
+    let head = b"POST / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\n\r\n";
+    assert!(matches!(scan(head, 0, &asked_about), HeadScan::Complete(_)));
     passed(post("Content-Length: 3\r\nExpect: 100-continue\r\n"));
     passed(post("Transfer-Encoding: chunked\r\nExpect: 100-continuE\r\n"));
 }
