@@ -20,6 +20,7 @@ use doorward_proxy::access_log::AccessLog;
 use doorward_proxy::clock;
 use doorward_proxy::entropy;
 use doorward_proxy::gate::{Ask, Outcome, Way};
+use doorward_proxy::hooks::dialect::{self, Dialect, Question};
 use doorward_proxy::keys::Tempo;
 use doorward_proxy::manner::Manner;
 use doorward_proxy::runtime::Runtime;
@@ -67,6 +68,12 @@ impl Bench {
         };
         let admission = self.tokio.block_on(self.runtime.admit(&ask));
         matches!(admission.outcome, Outcome::Forward { .. })
+    }
+
+    fn ask(&self, dialect: Dialect, headers: &HeaderMap) -> u16 {
+        let runtime = &*self.runtime;
+        let question = Question { runtime, method: &Method::GET, authority: Ok(b"doorward.internal"), headers, request_id: "bench" };
+        self.tokio.block_on(dialect::ask(dialect, &question, b"")).1.status
     }
 
     fn session(&self) -> HeaderMap {
@@ -149,6 +156,32 @@ fn decisions(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The same decision with everything that a hook adds: reading the original request, and the fields of a yes.
+fn asked(criterion: &mut Criterion) {
+    let bench = Bench::new();
+    let mut group = criterion.benchmark_group("hook");
+    let question = |mut headers: HeaderMap| {
+        for (name, value) in [
+            ("x-forwarded-method", "GET"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", HOST),
+            ("x-forwarded-uri", "/admin/users"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-original-method", "GET"),
+            ("x-original-url", "https://app.localhost/admin/users"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        headers
+    };
+    let session = question(bench.session());
+    for dialect in [Dialect::Traefik, Dialect::Nginx] {
+        assert_eq!(bench.ask(dialect, &session), 200);
+        group.bench_function(format!("session, {}", dialect.label()), |b| b.iter(|| bench.ask(dialect, black_box(&session))));
+    }
+    group.finish();
+}
+
 fn reading(criterion: &mut Criterion) {
     let head = b"GET /admin/users?page=2 HTTP/1.1\r\nhost: app.localhost\r\nuser-agent: curl/8.5.0\r\naccept: */*\r\ncookie: theme=dark; lang=en\r\n\r\n";
     let mut group = criterion.benchmark_group("read");
@@ -159,5 +192,5 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decisions, reading);
+criterion_group!(benches, decisions, asked, reading);
 criterion_main!(benches);

@@ -73,6 +73,8 @@ pub struct Hooks {
     pub trusted_peers: Vec<IpNet>,
     /// What a peer must also send, in `X-Doorward-Secret`.
     pub secret: Option<Secret<String>>,
+    /// True when it is the one printed in the examples: `serve` refuses it.
+    pub example_secret: bool,
     /// PEM of the CA that must have signed a peer's client certificate. Only with `tls`.
     pub client_ca: Option<Vec<u8>>,
     /// `Some`: the endpoints of oauth2-proxy are served too, and this says where its check finds the original request.

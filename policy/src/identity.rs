@@ -29,6 +29,7 @@ pub struct Identity {
     email: Option<Box<str>>,
     email_is_verified: bool,
     name: Option<Box<str>>,
+    provider_session: Option<Box<str>>,
     roles: Vec<Box<str>>,
     permissions: Vec<Box<str>>,
     scopes: Vec<Box<str>>,
@@ -42,8 +43,8 @@ impl Identity {
 
     /// The user of a live session.
     pub fn from_session(session: Session, mapping: &IdentityMapping) -> Self {
-        let provider = session.provider.clone();
-        Self::read(Proof::Session, &provider, session.claims, mapping)
+        let (provider, provider_session) = (session.provider.clone(), session.provider_session.clone());
+        Self { provider_session, ..Self::read(Proof::Session, &provider, session.claims, mapping) }
     }
 
     fn read(proof: Proof, provider: &str, claims: Map<String, Value>, mapping: &IdentityMapping) -> Self {
@@ -69,6 +70,7 @@ impl Identity {
             // The provider vouches for its own `email` claim, not for another that the operator chose.
             email_is_verified: mapping.email.as_str() == "email" && claims.get("email_verified") == Some(&Value::Bool(true)),
             name: text(&mapping.name),
+            provider_session: claims.get("sid").and_then(Value::as_str).map(Into::into),
             roles: mapping.roles_of(&claims),
             permissions,
             scopes,
@@ -104,6 +106,11 @@ impl Identity {
 
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The provider's own name for its session with this user (`sid`, OIDC Front-Channel Logout 1.0 §3).
+    pub fn provider_session(&self) -> Option<&str> {
+        self.provider_session.as_deref()
     }
 
     pub fn roles(&self) -> &[Box<str>] {

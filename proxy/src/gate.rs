@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use doorward_policy::access::{Challenge, CredentialFault, Decision, DenyReason, Match, Permit, RequestContext, Standing};
+use doorward_policy::access::{Challenge, CredentialFault, Decision, DenyReason, Filter, Match, Permit, RequestContext, Standing};
 use doorward_policy::cookies;
 use doorward_policy::cors::{self, PreflightBy};
 use doorward_policy::credential::{Authorization, Credential};
@@ -30,20 +30,22 @@ pub struct Ask<'r> {
     /// The client's address, as far as we believe anybody about it.
     pub client: IpAddr,
     pub manner: Manner,
-    pub way: Way,
+    pub way: Way<'r>,
     pub request_id: &'r str,
     pub now: Timestamp,
 }
 
 /// How the request got here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Way<'r> {
     /// To us: what is allowed is forwarded by us.
     Proxy,
     /// Another proxy asks, and passes the answer on as far as it can: a sign-in begins with a visit of the browser's own.
     Hook {
         /// The route that the asking proxy names, whatever the host.
         route: Option<usize>,
+        /// What it demands on top of the rules.
+        filter: Option<&'r Filter>,
     },
 }
 
@@ -100,7 +102,10 @@ impl Runtime {
             Err(fault) => Standing::Refused(*fault),
         };
         let context = RequestContext { target: ask.target, client: ask.client };
-        let decision = found.decide(&context, &standing);
+        let mut decision = found.decide(&context, &standing);
+        if let Way::Hook { filter: Some(filter), .. } = ask.way {
+            decision = found.narrow(decision, filter, &standing);
+        }
         let until = presented.as_ref().ok().and_then(Option::as_ref).map(|presented| presented.until);
         let (identity, renewal) = presented.ok().flatten().map_or((None, None), |presented| (Some(presented.identity), presented.renewal));
         let outcome = match decision {
@@ -127,8 +132,8 @@ impl Runtime {
         let policy = &self.settings.policy;
         let answer = |route, outcome| Box::new(Admission { route, rule: None, identity: None, outcome });
         let routed = match ask.way {
-            Way::Hook { route: Some(index) } => policy.routes().get(index).map(|route| (index, route)).ok_or(DenyReason::NoRoute),
-            Way::Hook { route: None } | Way::Proxy => policy.route_for(ask.target),
+            Way::Hook { route: Some(index), .. } => policy.routes().get(index).map(|route| (index, route)).ok_or(DenyReason::NoRoute),
+            Way::Hook { route: None, .. } | Way::Proxy => policy.route_for(ask.target),
         };
         let (index, route) = routed.map_err(|reason| answer(None, self.refuse(ask, None, reason)))?;
         let field = |name: &str| ask.headers.get(name).map(http::HeaderValue::as_bytes);

@@ -7,13 +7,18 @@
 mod caddy;
 pub mod dialect;
 pub mod door;
+mod envoy_grpc;
 mod envoy_http;
+mod grpc_door;
 mod haproxy;
 mod nginx;
+mod oauth2_proxy;
 mod original;
 mod peers;
+mod record;
 mod traefik;
 mod verdict;
 
 pub use door::HookDoor;
+pub use grpc_door::{GrpcListeners, GrpcServing};
 pub use peers::{Peers, SECRET};

@@ -10,7 +10,8 @@ pub use begin::{begin, login_url};
 pub use used::UsedAttempts;
 
 use doorward_policy::cookies::cookies;
-use doorward_policy::login::ATTEMPT_COOKIE;
+use doorward_policy::identity::Identity;
+use doorward_policy::login::{ATTEMPT_COOKIE, ReturnTo};
 use http::{HeaderValue, Method, header};
 
 use crate::gate::{Ask, cookie_fields};
@@ -29,7 +30,7 @@ pub struct Served {
 pub async fn serve(runtime: &Runtime, ask: &Ask<'_>, rest: &str) -> Served {
     match rest {
         "login" => only(runtime, ask, &[Method::GET, Method::HEAD], || begin::serve(runtime, ask)).await,
-        "logout" => only(runtime, ask, &[Method::GET, Method::POST], || logout::serve(runtime, ask)).await,
+        "logout" => only(runtime, ask, &[Method::GET, Method::POST], || async { logout::end(runtime, ask, None) }).await,
         "session" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::json(runtime, ask)).await,
         "whoami" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::page(runtime, ask)).await,
         _ => match rest
@@ -40,6 +41,21 @@ pub async fn serve(runtime: &Runtime, ask: &Ask<'_>, rest: &str) -> Served {
             None => Served { reason: "no_endpoint", reply: respond::show(&runtime.pages, runtime.asker(ask, None), NO_ENDPOINT, &[]) },
         },
     }
+}
+
+/// Begins a sign-in that leads back to `return_to`.
+pub async fn sign_in(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo) -> Served {
+    begin::start(runtime, ask, return_to, None).await
+}
+
+/// Signs out; then to `after`, where one is named, else to where the provider ends its own session.
+pub fn sign_out(runtime: &Runtime, ask: &Ask<'_>, after: Option<&ReturnTo>) -> Served {
+    logout::end(runtime, ask, after)
+}
+
+/// Who this browser's live session is about.
+pub fn identity(runtime: &Runtime, ask: &Ask<'_>) -> Option<Identity> {
+    session::live(runtime, ask).map(|session| Identity::from_session(session, runtime.settings.policy.mapping()))
 }
 
 /// Serves the callback of a provider, at its own path or an alias.

@@ -43,7 +43,8 @@ impl Manner {
     /// As another proxy tells it. `Upgrade` is gone by then (RFC 9110 §7.6.1), so a handshake is known by what every one
     /// carries (RFC 6455 §4.1), or by the scheme. A gRPC client reads 401 and 403 too; the 200 it likes better would say yes.
     pub fn told(method: &Method, headers: &HeaderMap, websocket: bool) -> Self {
-        if websocket || headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+        let handshake = [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION];
+        if websocket || handshake.iter().any(|name| headers.contains_key(name)) {
             return Self::WebSocket;
         }
         match Self::of(method, headers) {

@@ -53,7 +53,12 @@ pub fn face(reason: DenyReason) -> Face {
         DenyReason::Network => {
             face(403, "forbidden_network", "Not from where you are", "This address can only be opened from certain networks.")
         }
-        DenyReason::Role | DenyReason::Permission | DenyReason::Scope | DenyReason::Claim | DenyReason::EmailDomain => {
+        DenyReason::Role
+        | DenyReason::Permission
+        | DenyReason::Scope
+        | DenyReason::Claim
+        | DenyReason::EmailDomain
+        | DenyReason::Filter => {
             face(403, "forbidden", "You may not open this", "Your account does not have the right to open this address.")
         }
         DenyReason::IdentityTooLarge => face(

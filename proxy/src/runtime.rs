@@ -55,6 +55,9 @@ pub struct ProviderRuntime {
     pub redeeming: Arc<Semaphore>,
 }
 
+/// Where oauth2-proxy has its endpoints.
+pub const OAUTH2_PROXY: &str = "/oauth2";
+
 /// Token requests under way at one provider.
 const REDEEMING: usize = 64;
 
@@ -111,6 +114,13 @@ impl Runtime {
     pub fn own_path<'p>(&self, path: &'p str) -> Option<&'p str> {
         let rest = path.strip_prefix(self.settings.server.prefix.as_str())?;
         if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+    }
+
+    /// Whether `path` is for us and never for an app.
+    pub fn is_own(&self, path: &str) -> bool {
+        let compatible = self.settings.server.hooks.as_ref().is_some_and(|hooks| hooks.oauth2_proxy.is_some());
+        let oauth2 = path.strip_prefix(OAUTH2_PROXY).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.own_path(path).is_some() || self.callback_alias(path).is_some() || (compatible && oauth2)
     }
 
     /// The provider whose callback alias `path` is.

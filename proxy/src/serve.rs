@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::access_log::{AccessLog, RefusedLine, now_millis};
 use crate::admin::{self, Admin};
 use crate::edge::Edge;
-use crate::hooks::{HookDoor, Peers};
+use crate::hooks::{GrpcListeners, GrpcServing, HookDoor, Peers};
 use crate::keys::Tempo;
 use crate::listen::{ConnectionEvents, Drained, Listeners, OurHosts, Purpose, Serving, TlsStores, info_of};
 use crate::runtime::{Runtime, RuntimeFault};
@@ -33,6 +33,7 @@ const FIRST_RESOLVE: Duration = Duration::from_secs(3);
 pub struct Doorward {
     runtime: Arc<Runtime>,
     serving: Option<Serving>,
+    grpc: Option<GrpcServing>,
     admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
     /// Keeps the certificates' files watched.
@@ -65,6 +66,7 @@ impl Doorward {
         let runtime = Arc::new(Runtime::new(settings, tempo, access_log, control.handle().clone())?);
         let tls = tls_stores(&server)?;
         let listeners = Listeners::bind(&server)?;
+        let grpc = GrpcListeners::bind(&server)?;
         let admin_listener = server.admin.map(|address| control.block_on(admin::bind(address))).transpose()?;
         let admin = admin_listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
 
@@ -78,8 +80,11 @@ impl Doorward {
         if let Some(listener) = admin_listener {
             control.spawn(Admin::new(runtime.clone(), draining.clone()).serve(listener, ended));
         }
-        let serving = serve(listeners, &server, tls, &runtime)?;
-        Ok(Self { runtime, serving: Some(serving), admin, draining, _watchers: watchers, _shutdown: shutdown, control: Some(control) })
+        let hook_tls = tls.hooks.clone();
+        let serving = serve(listeners, &server, tls, &runtime, &draining)?;
+        let grpc = grpc.map(|grpc| grpc.serve(hook_tls, &runtime, Arc::new(Events(runtime.clone())))).transpose()?;
+        let (serving, control) = (Some(serving), Some(control));
+        Ok(Self { runtime, serving, grpc, admin, draining, _watchers: watchers, _shutdown: shutdown, control })
     }
 
     /// Where TLS is spoken.
@@ -95,6 +100,11 @@ impl Doorward {
     /// Where other proxies ask.
     pub fn hook_addresses(&self) -> Vec<SocketAddr> {
         self.serving.as_ref().map(|serving| serving.hook_addresses().to_vec()).unwrap_or_default()
+    }
+
+    /// Where Envoy asks over gRPC.
+    pub fn grpc_addresses(&self) -> Vec<SocketAddr> {
+        self.grpc.as_ref().map(|grpc| grpc.addresses().to_vec()).unwrap_or_default()
     }
 
     /// Where metrics and health are.
@@ -116,7 +126,12 @@ impl Doorward {
         self.announce_stop();
         let grace = self.runtime.settings.server.drain;
         let drained = match (self.serving.take(), &self.control) {
-            (Some(serving), Some(control)) => control.block_on(serving.stop(grace)),
+            (Some(serving), Some(control)) => {
+                let grpc = self.grpc.take();
+                let asked = async { if let Some(grpc) = grpc { grpc.stop(grace).await.clean } else { true } };
+                let (drained, clean) = control.block_on(async { tokio::join!(serving.stop(grace), asked) });
+                Drained { clean: drained.clean && clean }
+            }
             _ => Drained { clean: false },
         };
         self.runtime.access_log.flush();
@@ -166,9 +181,15 @@ pub fn tls_stores(server: &Server) -> Result<TlsStores, CertificateError> {
     Ok(TlsStores { public, hooks })
 }
 
-fn serve(listeners: Listeners, server: &Server, tls: TlsStores, runtime: &Arc<Runtime>) -> Result<Serving, StartFault> {
+fn serve(
+    listeners: Listeners,
+    server: &Server,
+    tls: TlsStores,
+    runtime: &Arc<Runtime>,
+    draining: &Arc<AtomicBool>,
+) -> Result<Serving, StartFault> {
     let conf = Arc::new(ServerConf { threads: 1, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() });
-    let hooks = server.hooks.as_ref().map(|hooks| Arc::new(HookDoor::new(runtime.clone(), Peers::new(hooks))));
+    let hooks = server.hooks.as_ref().map(|hooks| Arc::new(HookDoor::new(runtime.clone(), Peers::new(hooks), draining.clone())));
     let factory = {
         let runtime = runtime.clone();
         move |_world: usize| Arc::new(Doors { proxy: Arc::new(http_proxy(&conf, Edge::new(runtime.clone()))), hooks: hooks.clone() })

@@ -22,6 +22,8 @@ pub(super) const OAUTH2_CLAIMS: &[&str] = &["preferred_username", "groups"];
 /// In bytes. Less could be guessed, and no proxy sends a longer header.
 const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=1024;
 
+const EXAMPLE_SECRET: &str = include_str!("../../examples/secrets/hooks");
+
 /// `certified`: there are certificates in `server.tls`, or it is told anyway that there are none.
 pub(super) fn read(field: &Field<'_>, certified: bool) -> Option<Hooks> {
     let map = field.map()?;
@@ -49,12 +51,14 @@ pub(super) fn read(field: &Field<'_>, certified: bool) -> Option<Hooks> {
     if !tls && listen.iter().chain(&grpc).any(|address| !address.ip().to_canonical().is_loopback()) {
         peers.iter().filter(|(network, _)| is_public_network(network)).for_each(|(_, item)| warn_about_plain_http(item));
     }
+    let secret = secret?;
     Some(Hooks {
+        example_secret: secret.as_ref().is_some_and(|secret| secret.matches(EXAMPLE_SECRET.trim().as_bytes())),
+        secret,
         listen,
         grpc,
         tls,
         trusted_peers: peers.into_iter().map(|(network, _)| network).collect(),
-        secret: secret?,
         client_ca: client_ca?,
         oauth2_proxy: oauth2_proxy?,
     })

@@ -1,4 +1,4 @@
-//! Caddy's `forward_auth`: the same fields and the same manners as Traefik's, but no WebSocket schemes.
+//! Caddy's `forward_auth`: the same fields and the same manners as Traefik's.
 
 use doorward_policy::access::DenyReason;
 
@@ -9,8 +9,7 @@ use super::verdict::Answer;
 use crate::reply::Reply;
 
 pub fn original(question: &Question<'_>) -> Result<Original, DenyReason> {
-    let original = original::x_forwarded(question.headers, question.trusted())?;
-    if original.scheme.websocket { Err(DenyReason::HookSource) } else { Ok(original) }
+    original::x_forwarded(question.headers, question.trusted())
 }
 
 pub fn answer(question: &Question<'_>, answer: Answer) -> Reply {

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::verdict::{self, Verdict};
 use super::{caddy, envoy_http, haproxy, nginx, traefik};
+use crate::gate::Way;
 use crate::manner::Manner;
 use crate::reply::Reply;
 use crate::respond::Asker;
@@ -91,6 +92,9 @@ impl Dialect {
     }
 }
 
+/// No route named, nothing demanded.
+const PLAIN: Way<'_> = Way::Hook { route: None, filter: None };
+
 /// Answers a question that came over HTTP. `path` is the original request's, where the dialect carries it in its own.
 pub async fn ask(dialect: Dialect, question: &Question<'_>, path: &[u8]) -> (Verdict, Reply) {
     let original = match dialect {
@@ -103,7 +107,7 @@ pub async fn ask(dialect: Dialect, question: &Question<'_>, path: &[u8]) -> (Ver
         // They have doors of their own.
         Dialect::EnvoyGrpc | Dialect::OAuth2Proxy => Err(DenyReason::HookSource),
     };
-    let (verdict, answer) = verdict::judge(question.runtime, original, question.headers, None, question.request_id).await;
+    let (verdict, answer) = verdict::judge(question.runtime, original, question.headers, PLAIN, question.request_id).await;
     let reply = match dialect {
         Dialect::Traefik | Dialect::Detected => traefik::answer(question, answer),
         Dialect::Caddy => caddy::answer(question, answer),

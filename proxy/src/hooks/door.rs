@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,10 +15,11 @@ use pingora::server::ShutdownWatch;
 use serde_json::json;
 
 use super::dialect::{self, Dialect, Question};
+use super::oauth2_proxy;
 use super::original::{self, Original};
 use super::peers::Peers;
+use super::record::{self, Asked};
 use super::verdict::{self, Answer, Verdict};
-use crate::access_log::{Line, RefusedLine, cut, now_millis};
 use crate::clock;
 use crate::gate::{Ask, Way};
 use crate::incoming;
@@ -32,15 +34,15 @@ use crate::runtime::Runtime;
 const UNASKED: usize = 64 * 1024;
 const UNASKED_TIME: Duration = Duration::from_secs(1);
 
-/// What metrics call questions that are none: browsers on their way to our own endpoints, and who may not ask.
+/// What metrics call questions that are none: browsers on their way to our own endpoints.
 const OWN: &str = "own";
-const UNTRUSTED: &str = "untrusted";
 
 /// Answers whoever is connected to a hook listener.
 #[derive(Debug)]
 pub struct HookDoor {
     runtime: Arc<Runtime>,
     peers: Peers,
+    draining: Arc<AtomicBool>,
 }
 
 /// One request to the listener, and what is to be said of it.
@@ -51,8 +53,9 @@ struct Visit {
 }
 
 impl HookDoor {
-    pub fn new(runtime: Arc<Runtime>, peers: Peers) -> Self {
-        Self { runtime, peers }
+    /// `draining` is true once the edge is about to stop.
+    pub fn new(runtime: Arc<Runtime>, peers: Peers, draining: Arc<AtomicBool>) -> Self {
+        Self { runtime, peers, draining }
     }
 
     /// Serves one request; gives back the connection where it can go on.
@@ -71,7 +74,7 @@ impl HookDoor {
         let request_id = self.runtime.request_ids.next();
         let peer = session.digest().and_then(info_of).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.client.ip());
         if !self.peers.trusts(peer, &session.req_header().headers) {
-            self.turn_away(peer, &request_id);
+            record::untrusted(&self.runtime, peer, &request_id);
             let body = json!({
                 "error": "untrusted_peer",
                 "message": "Only proxies that server.hooks names may ask here.",
@@ -85,7 +88,9 @@ impl HookDoor {
         let status = visit.reply.status;
         let sent = visit.reply.body.len();
         let written = write(&mut session, visit.reply, &request_id).await;
-        self.record(&session, &visit.verdict, visit.dialect, peer, &request_id, status, sent, started);
+        let protocol = if session.req_header().version == Version::HTTP_2 { "h2" } else { "http/1" };
+        let asked = Asked { dialect: visit.dialect, peer, request_id: &request_id, protocol, started };
+        record::answered(&self.runtime, &asked, &visit.verdict, status, sent);
         written?;
         end(session, empty).await
     }
@@ -104,6 +109,18 @@ impl HookDoor {
             let behind = if behind.is_empty() { behind } else { &raw[path.len() - behind.len()..] };
             let (verdict, reply) = dialect::ask(dialect, &question, behind).await;
             return Visit { dialect: dialect.label(), verdict, reply };
+        }
+        if let Some(source) = runtime.settings.server.hooks.as_ref().and_then(|hooks| hooks.oauth2_proxy) {
+            if oauth2_proxy::is_check(path) {
+                let query = raw.get(path.len() + 1..).map(|query| std::str::from_utf8(query).unwrap_or("allowed"));
+                let (verdict, reply) = oauth2_proxy::check(&question, query, source).await;
+                return Visit { dialect: Dialect::OAuth2Proxy.label(), verdict, reply };
+            }
+            let probe = matches!(request.method, Method::GET | Method::HEAD);
+            if let Some(reply) = oauth2_proxy::plain(path, self.draining.load(Ordering::Acquire)).filter(|_| probe) {
+                let verdict = Verdict { original: None, route: None, rule: None, identity: None, decision: "own", reason: "probe" };
+                return Visit { dialect: Dialect::OAuth2Proxy.label(), verdict, reply };
+            }
         }
         let original = question.authority.and_then(|authority| {
             incoming::check_fields(&request.headers, &runtime.settings.server.limits)?;
@@ -125,53 +142,6 @@ impl HookDoor {
         let rest = path.strip_prefix(self.runtime.settings.server.prefix.as_bytes())?.strip_prefix(b"/check")?;
         (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
     }
-
-    fn turn_away(&self, peer: IpAddr, request_id: &str) {
-        self.runtime.metrics.hook_requests.with_label_values(&[UNTRUSTED, "4xx"]).inc();
-        let line =
-            RefusedLine { time: now_millis(), request_id, client: peer, status: Some(403), decision: "refuse", reason: "hook_untrusted" };
-        self.runtime.access_log.write(&line);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one line of the log has as many parts")]
-    fn record(
-        &self,
-        session: &ServerSession,
-        verdict: &Verdict,
-        dialect: &'static str,
-        peer: IpAddr,
-        request_id: &str,
-        status: u16,
-        sent: usize,
-        started: Instant,
-    ) {
-        let runtime = &self.runtime;
-        let took = started.elapsed().as_secs_f64();
-        runtime.metrics.hook_requests.with_label_values(&[dialect, class(status)]).inc();
-        let policy = &runtime.settings.policy;
-        let route = verdict.route.and_then(|index| policy.routes().get(index));
-        let original = verdict.original.as_ref();
-        runtime.access_log.write(&Line {
-            time: now_millis(),
-            request_id,
-            client: original.map_or(peer, |original| original.client),
-            dialect: Some(dialect),
-            method: original.map_or("", |original| cut(original.target.method().as_str())),
-            host: original.map_or("", |original| original.target.host().name()),
-            path: original.map_or("", |original| cut(original.target.path().as_str())),
-            protocol: if session.req_header().version == Version::HTTP_2 { "h2" } else { "http/1" },
-            status,
-            route: route.map(|route| &*route.name),
-            rule: route.zip(verdict.rule).map(|(route, rule)| &*route.rules[rule].name),
-            decision: verdict.decision,
-            reason: verdict.reason,
-            subject: verdict.identity.as_deref().and_then(|identity| identity.user()).map(cut),
-            upstream: None,
-            error: None,
-            duration_ms: (took * 1e6).round() / 1e3,
-            sent: sent as u64,
-        });
-    }
 }
 
 /// Our own endpoints, for browsers that the other proxy sends on.
@@ -182,7 +152,7 @@ async fn own(runtime: &Runtime, original: Original, question: &Question<'_>) -> 
         headers: question.headers,
         client: original.client,
         manner: Manner::told(target.method(), question.headers, original.scheme.websocket),
-        way: Way::Hook { route: None },
+        way: Way::Hook { route: None, filter: None },
         request_id: question.request_id,
         now: clock::now(),
     };
@@ -195,8 +165,12 @@ async fn own(runtime: &Runtime, original: Original, question: &Question<'_>) -> 
     } else if let Some(provider) = runtime.callback_alias(path) {
         login::serve_callback(runtime, &ask, provider).await
     } else {
-        let reply = respond::deny(&runtime.pages, runtime.asker(&ask, None), DenyReason::NoRoute);
-        login::Served { reason: DenyReason::NoRoute.label(), reply }
+        let compatible = runtime.settings.server.hooks.as_ref().is_some_and(|hooks| hooks.oauth2_proxy.is_some());
+        let visit = if compatible { oauth2_proxy::visit(runtime, &ask).await } else { None };
+        visit.unwrap_or_else(|| {
+            let reply = respond::deny(&runtime.pages, runtime.asker(&ask, None), DenyReason::NoRoute);
+            login::Served { reason: DenyReason::NoRoute.label(), reply }
+        })
     };
     let verdict = Verdict { original: Some(original), route: None, rule: None, identity: None, decision: "own", reason: served.reason };
     (verdict, served.reply)
@@ -207,15 +181,6 @@ fn plain_reply((verdict, answer): (Verdict, Answer)) -> (Verdict, Reply) {
         Answer::Refuse(reply) => (verdict, reply),
         // Nothing is allowed that was not asked about.
         Answer::Allow(_) => (verdict, Reply::new(403)),
-    }
-}
-
-fn class(status: u16) -> &'static str {
-    match status / 100 {
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
     }
 }
 

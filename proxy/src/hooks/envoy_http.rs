@@ -43,7 +43,8 @@ pub fn removed(runtime: &Runtime, headers: &HeaderMap, allowed: &Allowed) -> Vec
     let keep = keep.map_or(&[][..], |index| &runtime.settings.policy.routes()[index].keep_headers);
     let forged = doorward_policy::headers::forged(headers, owned, keep).map(|name| name.as_str().to_owned());
     let mut names: Vec<String> = known.chain(mapped).chain(credentials).chain(forged).collect();
-    let set = |name: &str| HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| allowed.sets(&name));
+    // The route's name is for the host, not for the app.
+    let set = |name: &str| HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| name != verdict::ROUTE && allowed.sets(&name));
     names.retain(|name| !set(name) && !ENVOYS.contains(&name.as_str()));
     names.sort_unstable();
     names.dedup();

@@ -38,7 +38,7 @@ impl Scheme {
         match text {
             b"https" => Ok(Self::HTTPS),
             b"http" => Ok(Self { tls: false, websocket: false }),
-            // Traefik's word for a handshake, where its entry point wrote the field.
+            // A handshake: Traefik's word for it, where its entry point wrote the field, and ours in what `snippet` prints.
             b"wss" => Ok(Self { tls: true, websocket: true }),
             b"ws" => Ok(Self { tls: false, websocket: true }),
             _ => Err(DenyReason::HookSource),
@@ -64,11 +64,9 @@ pub fn x_forwarded(headers: &HeaderMap, trusted: &[IpNet]) -> Result<Original, D
 /// As for [`x_forwarded`].
 pub fn x_original(headers: &HeaderMap, trusted: &[IpNet]) -> Result<Original, DenyReason> {
     let url = one(headers, "x-original-url")?;
-    let (scheme, rest) = match (url.strip_prefix(b"https://"), url.strip_prefix(b"http://")) {
-        (Some(rest), _) => (Scheme::HTTPS, rest),
-        (None, Some(rest)) => (Scheme { tls: false, websocket: false }, rest),
-        (None, None) => return Err(DenyReason::HookSource),
-    };
+    let colon = url.iter().position(|b| *b == b':').ok_or(DenyReason::HookSource)?;
+    let scheme = Scheme::parse(&url[..colon])?;
+    let rest = url[colon..].strip_prefix(b"://").ok_or(DenyReason::HookSource)?;
     // RFC 3986 §3.2: the authority ends with the first of these; a request target begins with the first of them only.
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).ok_or(DenyReason::HookSource)?;
     let (authority, path) = rest.split_at(end);
@@ -86,7 +84,7 @@ pub fn plain(method: &Method, authority: &[u8], path: &[u8], headers: &HeaderMap
     Ok(Original { target, client: client(headers, trusted)?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), scheme })
 }
 
-fn target(method: &[u8], host: &[u8], path: &[u8]) -> Result<Target, DenyReason> {
+pub(super) fn target(method: &[u8], host: &[u8], path: &[u8]) -> Result<Target, DenyReason> {
     let method = Method::from_bytes(method).map_err(|_| DenyReason::HookSource)?;
     Target::parse(&method, host, path).map_err(DenyReason::from)
 }

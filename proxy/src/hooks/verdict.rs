@@ -56,13 +56,13 @@ impl Allowed {
     }
 }
 
-/// Asks the gate about `original`; `headers` are the client's, as the other proxy passed them on; `named` is the route it
-/// names, if it does.
+/// Asks the gate about `original`; `headers` are the client's, as the other proxy passed them on; `way` says what it
+/// demands besides.
 pub async fn judge(
     runtime: &Runtime,
     original: Result<Original, DenyReason>,
     headers: &HeaderMap,
-    named: Option<usize>,
+    way: Way<'_>,
     request_id: &str,
 ) -> (Verdict, Answer) {
     let checked = crate::incoming::check_fields(headers, &runtime.settings.server.limits).and(original);
@@ -71,10 +71,13 @@ pub async fn judge(
         Err(reason) => return refused(runtime, None, headers, reason, request_id),
     };
     let manner = Manner::told(original.target.method(), headers, original.scheme.websocket);
+    if runtime.is_own(original.target.path().as_str()) {
+        // The asking proxy should have sent it to us; no app ever sees such a path.
+        return refused(runtime, Some(original), headers, DenyReason::NoRoute, request_id);
+    }
     if !original.scheme.tls {
         return insecure(runtime, original, headers, manner, request_id);
     }
-    let way = Way::Hook { route: named };
     let ask = Ask { target: &original.target, headers, client: original.client, manner, way, request_id, now: clock::now() };
     let asked = std::time::Instant::now();
     let admission = runtime.admit(&ask).await;

@@ -115,7 +115,7 @@ async fn serving_ended(stage: &mut watch::Receiver<Stage>) {
 }
 
 /// `accept` also reports that a queued connection is gone already (accept(2)).
-fn is_of_the_client(kind: ErrorKind) -> bool {
+pub(crate) fn is_of_the_client(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::ConnectionAborted

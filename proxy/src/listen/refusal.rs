@@ -3,7 +3,7 @@
 use doorward_policy::wire::HeadFault;
 
 /// The server may hold no more connections.
-pub(super) const TOTAL_CAP: &str = "total_cap";
+pub(crate) const TOTAL_CAP: &str = "total_cap";
 /// The client may hold no more connections.
 pub(super) const CLIENT_CAP: &str = "client_cap";
 /// A PROXY header from a peer that is not trusted to send one.
@@ -13,7 +13,7 @@ pub(super) const PROXY_HEADER: &str = "proxy_header";
 /// The request head did not come in time.
 pub(super) const HEADER_DEADLINE: &str = "header_deadline";
 /// The HTTP/2 preface did not come in time.
-pub(super) const PREFACE_DEADLINE: &str = "preface_deadline";
+pub(crate) const PREFACE_DEADLINE: &str = "preface_deadline";
 /// The plain listener was asked for a host that is not ours.
 pub(super) const REDIRECT_HOST: &str = "redirect_host";
 /// The plain listener was asked for more than a page.
@@ -23,11 +23,11 @@ pub(super) const BODY_LEFT: &str = "body_left";
 /// A chunked body that is not chunked as it should be.
 pub(super) const CHUNKED_BODY: &str = "chunked_body";
 /// The system gave no connection (file descriptors, memory).
-pub(super) const ACCEPT_FAILED: &str = "accept_failed";
+pub(crate) const ACCEPT_FAILED: &str = "accept_failed";
 
-pub(super) const HANDSHAKE_COMPLETED: &str = "completed";
-pub(super) const HANDSHAKE_FAILED: &str = "failed";
-pub(super) const HANDSHAKE_DEADLINE: &str = "deadline";
+pub(crate) const HANDSHAKE_COMPLETED: &str = "completed";
+pub(crate) const HANDSHAKE_FAILED: &str = "failed";
+pub(crate) const HANDSHAKE_DEADLINE: &str = "deadline";
 
 /// How a TLS handshake can end.
 pub const HANDSHAKE_OUTCOMES: [&str; 3] = [HANDSHAKE_COMPLETED, HANDSHAKE_FAILED, HANDSHAKE_DEADLINE];

@@ -47,10 +47,10 @@ pub struct Listeners {
 }
 
 #[derive(Debug)]
-pub(super) struct Bound {
-    pub(super) socket: TcpListener,
-    pub(super) address: SocketAddr,
-    pub(super) proxy_protocol: Option<Vec<IpNet>>,
+pub(crate) struct Bound {
+    pub(crate) socket: TcpListener,
+    pub(crate) address: SocketAddr,
+    pub(crate) proxy_protocol: Option<Vec<IpNet>>,
 }
 
 /// The certificates of each kind of listener; `None`: it speaks no TLS.
@@ -223,7 +223,7 @@ impl Serving {
 
 impl Bound {
     /// `wanted` are all addresses of the settings.
-    fn new(address: SocketAddr, wanted: &[SocketAddr], proxy_protocol: Option<Vec<IpNet>>) -> io::Result<Self> {
+    pub(crate) fn new(address: SocketAddr, wanted: &[SocketAddr], proxy_protocol: Option<Vec<IpNet>>) -> io::Result<Self> {
         let bind = || -> io::Result<(TcpListener, SocketAddr)> {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
             // A restart must not wait for the last connections' TIME-WAIT. No SO_REUSEPORT: two instances must not

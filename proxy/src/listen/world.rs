@@ -83,7 +83,8 @@ pub(super) fn run<A: HttpServerApp + Send + Sync + 'static>(
             app: Arc::new(Guarded::new(factory(index), &blueprint.limits)),
             shutdown: shutdown_watch,
             open: Mutex::default(),
-            guard_limits: guard_limits(&blueprint.limits),
+            guard_limits: guard_limits(&blueprint.limits, false),
+            hook_limits: guard_limits(&blueprint.limits, true),
             blueprint,
         });
         let mut connections = JoinSet::new();
@@ -134,6 +135,8 @@ struct World<A> {
     /// Every connection past its handshake, to be told to close.
     open: Mutex<HashMap<usize, Arc<ConnectionState>>>,
     guard_limits: GuardLimits,
+    /// The same where other proxies ask.
+    hook_limits: GuardLimits,
     blueprint: Arc<Blueprint>,
 }
 
@@ -149,8 +152,8 @@ impl<A> World<A> {
     }
 }
 
-fn guard_limits(limits: &Limits) -> GuardLimits {
-    let head = HeadLimits { bytes: limits.header_bytes, fields: limits.header_fields, ..HeadLimits::default() };
+fn guard_limits(limits: &Limits, lone_expect: bool) -> GuardLimits {
+    let head = HeadLimits { bytes: limits.header_bytes, fields: limits.header_fields, lone_expect, ..HeadLimits::default() };
     GuardLimits { head, header: limits.header, idle: limits.idle }
 }
 
@@ -220,7 +223,8 @@ where
     let info = ConnectionInfo::new(peer, client, local, stream.get_ssl(), h2, purpose, state.clone());
     let Ok(response) = ResponseHeader::build(StatusCode::OK, Some(0)) else { return };
     let digest = Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(info))));
-    let guard = HeadGuard::http1(stream, digest, state.clone(), world.guard_limits, events.clone(), client.ip());
+    let limits = if purpose == Purpose::Hooks { world.hook_limits } else { world.guard_limits };
+    let guard = HeadGuard::http1(stream, digest, state.clone(), limits, events.clone(), client.ip());
     let guard = if h2 { guard.into_h2() } else { guard };
 
     let _open = Open::new(&world, state);

@@ -52,12 +52,18 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     if targets.len() > 1 || names.len() > 1 {
         return answer("duplicate_parameter", BAD_REQUEST);
     }
+    let return_to = targets.first().and_then(|text| ReturnTo::parse(text, runtime).ok()).unwrap_or_else(ReturnTo::root);
+    start(runtime, ask, &return_to, names.first().copied()).await
+}
+
+/// Begins a sign-in that leads back to `return_to`, at the provider of that place unless one is named.
+pub(super) async fn start(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo, name: Option<&str>) -> Served {
+    let answer = |reason, face: Face| Served { reason, reply: respond::show(&runtime.pages, runtime.asker(ask, None), face, &[]) };
     if ask.manner != Manner::Navigation && ask.headers.contains_key("sec-fetch-mode") {
         return answer("not_a_navigation", NOT_HERE);
     }
-    let return_to = targets.first().and_then(|text| ReturnTo::parse(text, runtime).ok()).unwrap_or_else(ReturnTo::root);
-    let Some(provider) = provider_for(runtime, ask, &return_to, names.first().copied()) else { return answer("no_provider", NO_PROVIDER) };
-    Served { reason: "sign_in", reply: begin(runtime, ask, provider, &return_to, 0).await }
+    let Some(provider) = provider_for(runtime, ask, return_to, name) else { return answer("no_provider", NO_PROVIDER) };
+    Served { reason: "sign_in", reply: begin(runtime, ask, provider, return_to, 0).await }
 }
 
 /// The provider of the place to return to; the one that is named must be one that some route of this host uses.

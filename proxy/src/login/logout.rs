@@ -1,6 +1,7 @@
 //! Signing out: here first, then at the provider (OpenID Connect RP-Initiated Logout 1.0; Auth0's `/v2/logout`).
 
 use doorward_config::settings::{Provider, ProviderKind};
+use doorward_policy::login::ReturnTo;
 use doorward_policy::session::Session;
 use http::{Method, header};
 use url::Url;
@@ -11,18 +12,20 @@ use crate::gate::{Ask, own_origin};
 use crate::reply::Reply;
 use crate::runtime::{ProviderRuntime, Runtime};
 
-/// `logout`: from one of this host's own pages at once; from anywhere else only after asking.
-pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+/// `logout`: from one of this host's own pages at once; from anywhere else only after asking. Then to `after`, or to the
+/// provider's own sign-out.
+pub(super) fn end(runtime: &Runtime, ask: &Ask<'_>, after: Option<&ReturnTo>) -> Served {
     if !is_own_doing(runtime, ask) {
         let action = format!("{}/logout", runtime.settings.server.prefix);
         return Served { reason: "logout_confirm", reply: runtime.pages.confirm_sign_out(&action) };
     }
     let session = live(runtime, ask);
-    let after = session.as_ref().and_then(|session| at_provider(runtime, ask, session));
-    let (kind, reply) = match &after {
+    let provider = session.as_ref().filter(|_| after.is_none()).and_then(|session| at_provider(runtime, ask, session));
+    let (kind, reply) = match (&provider, after) {
         // 303: after a POST the browser goes on with GET (RFC 9110 §15.4.4).
-        Some(url) => ("rp", Reply::redirect(303, url.as_str())),
-        None => ("local", runtime.pages.signed_out(session.is_none())),
+        (Some(url), _) => ("rp", Reply::redirect(303, url.as_str())),
+        (None, Some(place)) => ("local", Reply::redirect(303, place.as_str())),
+        (None, None) => ("local", runtime.pages.signed_out(session.is_none())),
     };
     runtime.metrics.logouts.with_label_values(&[kind, if session.is_some() { "ok" } else { "no_session" }]).inc();
     // Sign-ins under way in this browser end too.

@@ -1,0 +1,170 @@
+//! The endpoints of oauth2-proxy, for hosts that are set up to ask it: `/oauth2/auth` with 202, 401 and 403, and the way
+//! in and out for browsers.
+//!
+//! Done otherwise on purpose: somebody who is signed in and not entitled gets 403, not a 401 that would send them round in
+//! circles; a query filter that is misspelt or empty refuses; the fields of one kind of host are believed, never those of
+//! whichever kind a client sends.
+
+use doorward_config::settings::OriginalRequest;
+use doorward_policy::access::{DenyReason, Filter};
+use doorward_policy::headers::{encode_list, encode_text};
+use doorward_policy::identity::Identity;
+use doorward_policy::login::{ReturnTo, parse_parameters};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use serde_json::json;
+
+use super::dialect::Question;
+use super::original;
+use super::verdict::{self, Answer, Verdict};
+use crate::gate::{Ask, Way};
+use crate::login::{self, Served};
+use crate::reply::Reply;
+use crate::runtime::{OAUTH2_PROXY, Runtime};
+
+const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
+const EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
+const GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
+const PREFERRED_USERNAME: HeaderName = HeaderName::from_static("x-auth-request-preferred-username");
+const GAP_AUTH: HeaderName = HeaderName::from_static("gap-auth");
+const X_ACCEL_EXPIRES: HeaderName = HeaderName::from_static("x-accel-expires");
+
+/// Whether `path` is the check.
+pub fn is_check(path: &[u8]) -> bool {
+    path.strip_prefix(OAUTH2_PROXY.as_bytes()) == Some(b"/auth")
+}
+
+/// `/oauth2/auth`: 202 with `X-Auth-Request-*` and every mapped header, 401 where signing in would help, else 403.
+pub async fn check(question: &Question<'_>, query: Option<&str>, source: OriginalRequest) -> (Verdict, Reply) {
+    let original = match source {
+        OriginalRequest::XOriginal => original::x_original(question.headers, question.trusted()),
+        OriginalRequest::XForwarded => original::x_forwarded(question.headers, question.trusted()),
+    };
+    let filter = Filter::parse(query);
+    let (verdict, answer) = match (&filter, original) {
+        (Ok(filter), original) => {
+            let way = Way::Hook { route: None, filter: Some(filter) };
+            verdict::judge(question.runtime, original, question.headers, way, question.request_id).await
+        }
+        (Err(_), original) => verdict::refused(question.runtime, original.ok(), question.headers, DenyReason::Filter, question.request_id),
+    };
+    let mut reply = match answer {
+        Answer::Allow(mut allowed) => {
+            let told = told(verdict.identity.as_deref());
+            // A name that the configuration maps says what the configuration says.
+            let new = told.into_iter().filter(|(name, _)| !allowed.fields.iter().any(|(mapped, _)| mapped == name)).collect::<Vec<_>>();
+            allowed.fields.extend(new);
+            verdict::yes(202, allowed)
+        }
+        Answer::Refuse(reply) => {
+            let mut short =
+                Reply { status: if matches!(reply.status, 302 | 401) { 401 } else { 403 }, fields: Vec::new(), body: "".into() };
+            let kept = [header::WWW_AUTHENTICATE, header::RETRY_AFTER, header::SET_COOKIE];
+            short.fields.extend(reply.fields.into_iter().filter(|(name, _)| kept.contains(name)));
+            verdict::uncached(&mut short, "refuse");
+            short
+        }
+    };
+    reply.fields.push((X_ACCEL_EXPIRES, HeaderValue::from_static("0")));
+    (verdict, reply)
+}
+
+/// The fields that hosts copy by these names, in the encoding of all our values; empty where nobody is there.
+fn told(identity: Option<&Identity>) -> Vec<(HeaderName, HeaderValue)> {
+    let text = |value: Option<&str>| {
+        let mut text = String::new();
+        encode_text(value.unwrap_or(""), &mut text);
+        text
+    };
+    let mut groups = String::new();
+    encode_list(identity.into_iter().flat_map(Identity::groups), &mut groups);
+    let (user, email) = (identity.and_then(Identity::user), identity.and_then(Identity::email));
+    let fields = [
+        (USER, text(user)),
+        (EMAIL, text(email)),
+        (GROUPS, groups),
+        (PREFERRED_USERNAME, text(identity.and_then(Identity::preferred_username))),
+        (GAP_AUTH, text(email.or(user))),
+    ];
+    let value = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+    fields.into_iter().map(|(name, text)| (name, value(text))).collect()
+}
+
+/// A browser at `/oauth2/…`, or a probe. `None`: oauth2-proxy has nothing there either.
+pub async fn visit(runtime: &Runtime, ask: &Ask<'_>) -> Option<Served> {
+    let path = ask.target.path().as_str();
+    let reads = matches!(*ask.target.method(), Method::GET | Method::HEAD);
+    let served = match path.strip_prefix(OAUTH2_PROXY)? {
+        "/start" | "/sign_in" if reads => login::sign_in(runtime, ask, &back_to(runtime, ask).unwrap_or_else(ReturnTo::root)).await,
+        "/sign_out" if reads || *ask.target.method() == Method::POST => {
+            let after = the_one(&named_target(ask)).and_then(|text| place(runtime, text));
+            login::sign_out(runtime, ask, after.as_ref())
+        }
+        "/userinfo" if reads => userinfo(runtime, ask),
+        _ => return None,
+    };
+    Some(served)
+}
+
+/// What probes and robots ask for, on any host.
+pub fn plain(path: &[u8], draining: bool) -> Option<Reply> {
+    let text = |status, body: &'static str| {
+        let mut reply = Reply::new(status).field(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        reply.body = body.into();
+        Some(reply)
+    };
+    match path {
+        b"/ping" => text(200, "OK"),
+        b"/ready" if draining => text(503, "draining"),
+        b"/ready" => text(200, "OK"),
+        b"/robots.txt" => text(200, "User-agent: *\nDisallow: /\n"),
+        _ => None,
+    }
+}
+
+/// Where a sign-in leads back to: `rd`, then `X-Auth-Request-Redirect`, then the request that the host says it had.
+fn back_to(runtime: &Runtime, ask: &Ask<'_>) -> Option<ReturnTo> {
+    let named = named_target(ask);
+    if !named.is_empty() {
+        // HOOK-09: a target that is refused is not replaced by one that a header names.
+        return the_one(&named).and_then(|text| place(runtime, text));
+    }
+    one(ask.headers, "x-auth-request-redirect").or_else(|| one(ask.headers, "x-forwarded-uri")).and_then(|text| place(runtime, text))
+}
+
+fn place(runtime: &Runtime, text: &str) -> Option<ReturnTo> {
+    let target = ReturnTo::parse(text, runtime).ok()?;
+    // Back to here would begin again.
+    let path = target.as_str().strip_prefix(OAUTH2_PROXY);
+    if path.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#'])) { None } else { Some(target) }
+}
+
+/// Every `rd` of the query.
+fn named_target(ask: &Ask<'_>) -> Vec<String> {
+    let pairs = ask.target.query().and_then(parse_parameters).unwrap_or_default();
+    pairs.into_iter().filter(|(name, _)| name == "rd").map(|(_, value)| value).collect()
+}
+
+/// PARAM-01: of two, neither.
+fn the_one(values: &[String]) -> Option<&str> {
+    if let [value] = values { Some(value) } else { None }
+}
+
+fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+}
+
+/// `/oauth2/userinfo`: 200 with what is known, or 401.
+fn userinfo(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    let Some(identity) = login::identity(runtime, ask) else {
+        return Served { reason: "no_session", reply: Reply::json(401, &json!({ "error": "unauthorized" })) };
+    };
+    let body = json!({
+        "user": identity.user(),
+        "email": identity.email(),
+        "groups": identity.groups().collect::<Vec<_>>(),
+        "preferredUsername": identity.preferred_username(),
+    });
+    Served { reason: "session", reply: Reply::json(200, &body) }
+}
