@@ -1,6 +1,7 @@
-//! The command line: `doorward serve`, `check` and `keygen`.
+//! The command line: `doorward serve`, `check`, `snippet` and `keygen`.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use crate::access_log::AccessLog;
 use crate::entropy;
 use crate::keys::Tempo;
 use crate::serve::{Doorward, StartFault, tls_stores};
+use crate::snippet::{self, Host, Options};
 
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const CONFIGURATION: u8 = 78;
@@ -40,6 +42,26 @@ enum Command {
         /// How to print what was found
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+    },
+    /// Print a whole configuration for another proxy that asks Doorward before it passes a request on
+    ///
+    /// It is made from the routes, hosts, headers and listeners of the configuration. What is not said there stands in it
+    /// as a placeholder, and a comment on the same line says so; so does every secret.
+    Snippet {
+        /// The proxy that asks
+        #[arg(value_enum)]
+        host: Host,
+        #[command(flatten)]
+        config: Config,
+        /// Where that proxy reaches Doorward's hook listener, when it is not where `server.hooks.listen` says
+        #[arg(long, value_name = "HOST:PORT")]
+        doorward: Option<String>,
+        /// The address on which that proxy listens; without it all of its machine
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<IpAddr>,
+        /// Print the Lua file that HAProxy loads, instead
+        #[arg(long)]
+        lua: bool,
     },
     /// Print a new session key: 32 random bytes in base64
     Keygen,
@@ -70,6 +92,8 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(config) => serve(&config.path()),
         Command::Check { file, config, format } => check(&file.unwrap_or_else(|| config.path()), format),
+        Command::Snippet { host, lua: true, .. } => print_lua(host),
+        Command::Snippet { host, config, doorward, listen, lua: false } => print_snippet(host, &config.path(), doorward, listen),
         Command::Keygen => keygen(),
     }
 }
@@ -102,6 +126,10 @@ fn serve(path: &Path) -> ExitCode {
         );
         return ExitCode::from(CONFIGURATION);
     }
+    if settings.server.hooks.as_ref().is_some_and(|hooks| hooks.example_secret) {
+        say("error: server.hooks.secret is the one of the published examples\n  help: make one of your own with `doorward keygen`");
+        return ExitCode::from(CONFIGURATION);
+    }
     match Doorward::start(settings, Tempo::default(), AccessLog::new(std::io::stdout())) {
         Ok(edge) => until_told_to_stop(edge),
         Err(fault) => {
@@ -117,6 +145,9 @@ fn until_told_to_stop(edge: Doorward) -> ExitCode {
     }
     for address in edge.hook_addresses() {
         tracing::info!("answering other proxies on {address}");
+    }
+    for address in edge.grpc_addresses() {
+        tracing::info!("answering Envoy's gRPC on {address}");
     }
     if let Some(address) = edge.admin_address() {
         tracing::info!("metrics and health on http://{address}");
@@ -190,6 +221,36 @@ fn check(path: &Path, format: Format) -> ExitCode {
 fn refuse(report: &Report) -> ExitCode {
     say(&report.render(color()));
     ExitCode::from(CONFIGURATION)
+}
+
+fn print_snippet(host: Host, path: &Path, doorward: Option<String>, listen: Option<IpAddr>) -> ExitCode {
+    let Loaded { settings, warnings } = match doorward_config::load(path) {
+        Ok(loaded) => loaded,
+        Err(report) => return refuse(&report),
+    };
+    if !warnings.problems().is_empty() {
+        say(&warnings.render(color()));
+    }
+    let source = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    match snippet::print(host, &settings, &Options { source, doorward, listen }) {
+        Ok(text) => {
+            tell(&text);
+            ExitCode::SUCCESS
+        }
+        Err(fault) => {
+            say(&format!("error: {fault}"));
+            ExitCode::from(CONFIGURATION)
+        }
+    }
+}
+
+fn print_lua(host: Host) -> ExitCode {
+    if host != Host::Haproxy {
+        say("error: only HAProxy loads a Lua file\n  help: `doorward snippet haproxy --lua`");
+        return ExitCode::from(NO);
+    }
+    tell(snippet::LUA);
+    ExitCode::SUCCESS
 }
 
 fn keygen() -> ExitCode {

@@ -30,6 +30,7 @@ pub mod reply;
 pub mod respond;
 pub mod runtime;
 pub mod serve;
+pub mod snippet;
 pub mod state;
 pub mod tls;
 pub mod upstream;
