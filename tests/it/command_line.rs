@@ -62,6 +62,29 @@ fn cli_check_finds_the_examples_fine_and_serve_refuses_their_key() {
 }
 
 #[test]
+fn cfg_02_serve_refuses_the_published_hook_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text_of = std::fs::read_to_string(example("hooks.yaml")).unwrap();
+    let listen = format!("listen: {}\n    secret: {{ file: hook }}", taken.local_addr().unwrap());
+    std::fs::write(folder.path().join("doorward.yaml"), text_of.replace("listen: 127.0.0.1:9180", &listen)).unwrap();
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    std::fs::write(folder.path().join("secrets/auth0"), "secret").unwrap();
+    std::fs::write(folder.path().join("secrets/session.key"), doorward_tests::scene::SESSION_KEY).unwrap();
+    let published = std::fs::read_to_string(example("secrets/hooks")).unwrap();
+    // The twin gets as far as its listener.
+    for (secret, code, said) in [
+        (published.as_str(), 78, "published examples"),
+        ("one of our own, no: one-of-our-own", 78, "visible ASCII"),
+        ("one-of-our-own-here", 1, "cannot listen"),
+    ] {
+        std::fs::write(folder.path().join("hook"), secret).unwrap();
+        let served = run(&["serve", "--config", &folder.path().join("doorward.yaml").display().to_string()]);
+        assert!(served.status.code() == Some(code) && text(&served.stderr).contains(said), "{secret}: {}", text(&served.stderr));
+    }
+}
+
+#[test]
 fn cli_cfg_01_five_mistakes_are_five_messages_each_at_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let right = std::fs::read_to_string(example("minimal.yaml")).unwrap();

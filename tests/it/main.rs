@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod agreement;
 mod api;
 mod command_line;
 mod cors;
+mod envoy_grpc;
 mod forwarding;
 mod frames;
 mod framing;
 mod headers;
+mod hooks;
 mod keys;
 mod lasting;
 mod oidc;

@@ -11,7 +11,7 @@ use doorward_policy::session::{Limits, Origin, Purpose, SealingKeys, Session};
 use doorward_policy::time::Timestamp;
 use doorward_tests::client::{Answer, Browser, Raw, parameter, path_of};
 use doorward_tests::hostile::{Endpoint, Fault, HostileIdp, Profile, User};
-use doorward_tests::scene::{API, APP, Plan, SESSION_KEY, Scene};
+use doorward_tests::scene::{API, APP, Plan, SESSION_KEY, Scene, session};
 use serde_json::json;
 
 use crate::oidc::come_back;
@@ -31,14 +31,6 @@ fn keys_of(text: &str) -> SealingKeys {
 
 fn keys() -> SealingKeys {
     keys_of(SESSION_KEY)
-}
-
-/// A session of Ada's at the scene's tenant, as the edge itself would make it.
-fn session(scene: &Scene, began: Timestamp, seen: Timestamp) -> Session {
-    let claims = json!({ "iss": scene.tenant.issuer(), "sub": "auth0|ada", "email": "ada@acme.dev", "iat": began.0 });
-    let kept: Vec<Box<str>> = ["iss", "sub", "email"].map(Into::into).into();
-    let origin = Origin { id: "made-by-hand-0000000000", provider: "tenant", client_id: tenant::CLIENT_ID };
-    Session::begin(origin, claims.as_object().unwrap(), &kept, began).renewed(seen)
 }
 
 fn sealed(scene: &Scene, began: Timestamp, seen: Timestamp) -> String {

@@ -1,14 +1,14 @@
 //! Clients: one that sends bytes as they are, and one that behaves like a browser.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -62,20 +62,39 @@ pub fn tls(ca: &CertificateDer<'static>, alpn: &[&[u8]]) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
+/// What bytes go through.
+trait Pipe: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug> Pipe for T {}
+
 /// One connection that sends what it is told.
 #[derive(Debug)]
 pub struct Raw {
-    stream: TlsStream<TcpStream>,
+    stream: Box<dyn Pipe>,
     /// Read but not yet part of an answer.
     left: Vec<u8>,
 }
 
 impl Raw {
+    /// `host` may have a port, which the server's certificate knows nothing of.
     pub async fn connect(address: SocketAddr, ca: &CertificateDer<'static>, host: &str) -> Self {
         let socket = TcpStream::connect(address).await.expect("the edge listens");
-        let name = ServerName::try_from(host.to_owned()).expect("a name");
+        // As browsers do: otherwise a request may wait for the server's word on the handshake before it.
+        socket.set_nodelay(true).expect("a socket");
+        let name = ServerName::try_from(host.split(':').next().unwrap_or(host).to_owned()).expect("a name");
         let stream = tls(ca, &[b"http/1.1"]).connect(name, socket).await.expect("a handshake");
-        Self { stream, left: Vec::new() }
+        Self { stream: Box::new(stream), left: Vec::new() }
+    }
+
+    /// Without TLS, from an address of this machine.
+    pub async fn plain(address: SocketAddr, from: IpAddr) -> Self {
+        let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }.expect("a socket");
+        socket.bind(SocketAddr::new(from, 0)).expect("an address of this machine");
+        Self { stream: Box::new(socket.connect(address).await.expect("somebody listens")), left: Vec::new() }
+    }
+
+    /// Over a TLS connection that was made with other settings.
+    pub fn over(stream: TlsStream<TcpStream>) -> Self {
+        Self { stream: Box::new(stream), left: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {

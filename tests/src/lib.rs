@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod asker;
 pub mod client;
 pub mod hostile;
+pub mod ports;
+pub mod process;
 pub mod recorder;
 pub mod scene;
+pub mod tools;
+pub mod variety;

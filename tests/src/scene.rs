@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorward_demo::tenant::{self, Tenant, TenantSettings};
+use doorward_policy::session::{Origin, Session};
+use doorward_policy::time::Timestamp;
 use doorward_proxy::access_log::AccessLog;
 use doorward_proxy::keys::Tempo;
 use doorward_proxy::serve::Doorward;
@@ -31,6 +33,8 @@ pub struct Plan {
     pub server: String,
     /// Below `providers: tenant:`, indented by four.
     pub provider: String,
+    /// The port in the address bar.
+    pub public_port: u16,
     /// `identity:` and `headers:` as a whole.
     pub identity: String,
     /// The whole list below `routes:`; `UPSTREAM` stands for the recorder.
@@ -50,6 +54,7 @@ impl Default for Plan {
         Self {
             server: "  limits: { connections_per_client: 1000 }\n".into(),
             provider: String::new(),
+            public_port: 443,
             identity: IDENTITY.into(),
             routes: ROUTES.into(),
             issuer: None,
@@ -361,7 +366,8 @@ fn configuration(plan: &Plan, tenant: &Tenant, app: SocketAddr) -> String {
         },
     );
     format!(
-        "version: 1\nserver:\n  listen: [\"127.0.0.1:0\"]\n  public_port: 443\n  admin: 127.0.0.1:0\n  cores: 2\n  drain: 5s\n  tls: {{ certificates: [{{ cert: tls.crt, key: tls.key }}] }}\n{}providers:\n  tenant:\n{provider}\n    insecure_http: true\n{}session:\n  keys: [{{ file: session.key }}]\n{}{}routes:{}",
+        "version: 1\nserver:\n  listen: [\"127.0.0.1:0\"]\n  public_port: {}\n  admin: 127.0.0.1:0\n  cores: 2\n  drain: 5s\n  tls: {{ certificates: [{{ cert: tls.crt, key: tls.key }}] }}\n{}providers:\n  tenant:\n{provider}\n    insecure_http: true\n{}session:\n  keys: [{{ file: session.key }}]\n{}{}routes:{}",
+        plan.public_port,
         plan.server,
         plan.provider,
         plan.session,
@@ -371,12 +377,29 @@ fn configuration(plan: &Plan, tenant: &Tenant, app: SocketAddr) -> String {
 }
 
 fn write_certificate(folder: &Path) -> CertificateDer<'static> {
-    let names = ["localhost", "app.localhost", "api.localhost", "pass.localhost", "both.localhost", "*.localhost", "unknown.test"]
-        .map(str::to_owned);
+    let names = [
+        "localhost",
+        "app.localhost",
+        "api.localhost",
+        "pass.localhost",
+        "both.localhost",
+        "*.localhost",
+        "*.wild.localhost",
+        "unknown.test",
+    ]
+    .map(str::to_owned);
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     std::fs::write(folder.join("tls.crt"), made.cert.pem()).expect("a writable folder");
     std::fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).expect("a writable folder");
     std::fs::write(folder.join("session.key"), SESSION_KEY).expect("a writable folder");
     std::fs::write(folder.join("secret"), tenant::CLIENT_SECRET).expect("a writable folder");
     made.cert.der().clone()
+}
+
+/// A session of Ada's at the scene's tenant, as the edge itself would make it.
+pub fn session(scene: &Scene, began: Timestamp, seen: Timestamp) -> Session {
+    let claims = serde_json::json!({ "iss": scene.tenant.issuer(), "sub": "auth0|ada", "email": "ada@acme.dev", "iat": began.0 });
+    let kept: Vec<Box<str>> = ["iss", "sub", "email"].map(Into::into).into();
+    let origin = Origin { id: "made-by-hand-0000000000", provider: "tenant", client_id: tenant::CLIENT_ID };
+    Session::begin(origin, claims.as_object().expect("an object"), &kept, began).renewed(seen)
 }
