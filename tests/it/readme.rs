@@ -54,3 +54,41 @@ fn every_metric_in_the_operators_page_is_exposed() {
     }
     assert!(seen >= 6);
 }
+
+fn page(host: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/hosts/{host}.md"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{host}: {error}"))
+}
+
+#[test]
+fn every_host_has_a_page_that_prints_its_configuration_and_names_traps() {
+    use clap::ValueEnum as _;
+    let index = page("README");
+    for host in doorward_proxy::snippet::Host::value_variants() {
+        let name = host.to_possible_value().unwrap().get_name().to_owned();
+        let page = page(&name);
+        assert!(page.contains(&format!("doorward snippet {name} >")) && page.contains("\n## Traps\n"), "{name}");
+        assert!(index.contains(&format!("[{name}.md]({name}.md) | `doorward snippet {name}`")), "{name}");
+    }
+    let reasons: Vec<&str> = doorward_policy::access::DenyReason::ALL.iter().map(|reason| reason.label()).collect();
+    for reason in ["hook_source", "hook_insecure", "forged_header", "unknown_host", "preflight_not_relayed"] {
+        assert!(reasons.contains(&reason) && index.contains(&format!("`{reason}`")), "{reason}");
+    }
+}
+
+#[test]
+fn the_configuration_on_the_page_about_oauth2_proxy_loads() {
+    let page = page("oauth2-proxy");
+    let begin = page.find("```yaml\nserver:\n").unwrap() + "```yaml\n".len();
+    let shown = &page[begin..begin + page[begin..].find("```").unwrap()];
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples");
+    let example = std::fs::read_to_string(examples.join("hooks.yaml")).unwrap();
+    let (before, rest) = example.split_once("server:\n").unwrap();
+    let (_, after) = rest.split_once("\nproviders:").unwrap();
+    let text = format!("{before}{shown}\nproviders:{after}");
+    let loaded = doorward_config::load_text(&examples.join("doorward.yaml"), text, &doorward_config::ProcessEnvironment)
+        .unwrap_or_else(|report| panic!("{}", report.render(false)));
+    let hooks = loaded.settings.server.hooks.unwrap();
+    assert_eq!(hooks.oauth2_proxy, Some(doorward_config::settings::OriginalRequest::XOriginal));
+    assert_eq!(loaded.settings.providers[0].callback_aliases, ["/oauth2/callback"]);
+}
