@@ -1,10 +1,14 @@
 //! `doorward snippet`: a whole configuration for another proxy, made from the loaded settings.
 //!
-//! [`facts`] turns settings into what a host proxy has to be told, `proxy/snippets/` holds a template for each host, and
-//! [`syntax`] writes every value in that host's own quoting, or says why it cannot be written (ADV-NGX-03).
+//! `facts` gathers from settings what a host proxy has to be told, `proxy/snippets/` holds a template for each host, and
+//! `syntax` writes every value in that host's own quoting, or says why it cannot be written (ADV-NGX-03).
 
+mod apps;
 mod certificates;
 mod facts;
+mod names;
+mod places;
+mod question;
 mod syntax;
 
 use std::net::IpAddr;

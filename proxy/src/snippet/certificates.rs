@@ -1,11 +1,45 @@
-//! Which certificate is for which host: nginx has to be told.
+//! Certificates: in which files they are, and which is for which host.
+
+use std::path::Path;
 
 use doorward_config::settings::CertificateFiles;
 use doorward_policy::request::HostPattern;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use serde::Serialize;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct CertificateFact {
+    pub(super) cert: String,
+    pub(super) key: String,
+    /// One file that holds both, or brings the host to the second.
+    pub(super) both: String,
+    pub(super) both_placeholder: bool,
+    pub(super) placeholder: bool,
+}
+
+const CERT: &str = "/etc/ssl/doorward/tls.crt";
+
+const KEY: &str = "/etc/ssl/doorward/tls.key";
+
+const BOTH: &str = "/etc/ssl/doorward/tls.pem";
+
+pub(super) fn certificate(files: &CertificateFiles) -> CertificateFact {
+    // The host is started elsewhere.
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let (cert, key) = (whole(&files.cert), whole(&files.key));
+    // HAProxy looks for the key beside the certificate (`ssl-load-extra-del-ext`), or in the same file.
+    let beside = cert.strip_suffix(".crt").is_some_and(|stem| key == format!("{stem}.key"));
+    let found = beside || cert == key;
+    let both = if found { cert.clone() } else { BOTH.to_owned() };
+    CertificateFact { cert, key, both, both_placeholder: !found, placeholder: false }
+}
+
+pub(super) fn placeholder_certificate() -> CertificateFact {
+    CertificateFact { cert: CERT.to_owned(), key: KEY.to_owned(), both: CERT.to_owned(), both_placeholder: true, placeholder: true }
+}
 
 /// Whether the certificate is for this host. One that cannot be read is for none.
 pub(super) fn covers(files: &CertificateFiles, host: &HostPattern) -> bool {

@@ -30,9 +30,9 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/' | b':'))
 }
 
-/// A text that may stand inside of a longer word.
+/// A text that may stand inside of a longer word; brackets are for IPv6 addresses.
 pub(super) fn word(text: &str) -> Result<Value, Error> {
-    if text.is_empty() || is_plain(text) {
+    if text.is_empty() || is_plain(&text.replace(['[', ']'], "")) {
         return Ok(Value::from_safe_string(text.to_owned()));
     }
     Err(Error::new(ErrorKind::BadEscape, format!("`{}` holds signs that have no place there", comment(text))))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use doorward_config::settings::Settings;
 
-use super::facts::all_but;
+use super::names::all_but;
 use super::syntax::{Syntax, comment, literal, token};
 use super::{Host, Options, SnippetFault, print};
 
@@ -334,6 +334,21 @@ fn where_it_listens_and_where_it_asks_can_be_said() {
         let text = print(host, &settings(SAMPLE), &options).unwrap();
         assert!(text.contains(listens), "{host:?}: {text}");
         assert!(text.contains("doorward.internal") && text.contains("9000") && !text.contains("9180"), "{host:?}");
+    }
+}
+
+#[test]
+fn addresses_of_ipv6_have_brackets_where_a_port_follows() {
+    let six = SAMPLE.replace("127.0.0.1:9180", "\"[::1]:9180\"").replace("http://10.0.0.5:3001", "http://[2001:db8::5]:3001");
+    for (host, asked, app) in [
+        (Host::Nginx, "server \"[::1]:9180\";", "server \"[2001:db8::5]:3001\";"),
+        (Host::Caddy, "reverse_proxy http://[::1]:9180 {", "reverse_proxy http://[2001:db8::5]:3001 {"),
+        (Host::Haproxy, "http://[::1]:9180/", "\"[2001:db8::5]:3001\""),
+        (Host::Traefik, "http://[::1]:9180/", "http://[2001:db8::5]:3001"),
+        (Host::Envoy, "address: \"::1\", port_value: 9180", "address: \"2001:db8::5\", port_value: 3001"),
+    ] {
+        let text = printed(host, &six);
+        assert!(text.contains(asked) && text.contains(app), "{host:?}: {text}");
     }
 }
 
