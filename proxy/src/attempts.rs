@@ -16,6 +16,9 @@ pub struct Attempts {
     bad_credentials: Counter,
 }
 
+/// For how many clients those count of whom nobody tells an address.
+const STRANGERS: isize = 20;
+
 struct Counter {
     rate: Rate,
     limit: isize,
@@ -61,12 +64,16 @@ impl Attempts {
 
 impl Counter {
     fn count(&self, client: IpAddr) -> bool {
-        // Nobody told who it is: one counter for all of them would let one lock out the others.
-        client.is_unspecified() || self.rate.observe(&ClientKey::of(client), 1) <= self.limit
+        self.rate.observe(&ClientKey::of(client), 1) <= self.limit_of(client)
     }
 
     fn is_over(&self, client: IpAddr) -> bool {
-        !client.is_unspecified() && self.rate.observe(&ClientKey::of(client), 0) > self.limit
+        self.rate.observe(&ClientKey::of(client), 0) > self.limit_of(client)
+    }
+
+    /// Where nobody tells who the client is, all of them share one counter.
+    fn limit_of(&self, client: IpAddr) -> isize {
+        if client.is_unspecified() { self.limit.saturating_mul(STRANGERS) } else { self.limit }
     }
 }
 
@@ -84,6 +91,7 @@ mod tests {
         assert!(counter.is_over(one));
         assert!(counter.count(other) && !counter.is_over(other));
         let nobody = "0.0.0.0".parse().unwrap();
-        assert!((0..9).all(|_| counter.count(nobody)) && !counter.is_over(nobody));
+        assert!((0..3 * STRANGERS).all(|_| counter.count(nobody)) && !counter.is_over(nobody));
+        assert!(!counter.count(nobody) && counter.is_over(nobody));
     }
 }

@@ -46,6 +46,8 @@ pub enum Way<'r> {
         route: Option<usize>,
         /// What it demands on top of the rules.
         filter: Option<&'r Filter>,
+        /// It asked about this request before, and wants to know more.
+        again: bool,
     },
 }
 
@@ -91,9 +93,11 @@ impl Runtime {
             Err(answer) => return *answer,
         };
         let presented = self.identify(ask, &found).await;
-        if let Err(CredentialFault::MalformedBearer | CredentialFault::Token(_) | CredentialFault::Session(SessionFault::Unreadable)) =
-            presented
-        {
+        let bad = matches!(
+            presented,
+            Err(CredentialFault::MalformedBearer | CredentialFault::Token(_) | CredentialFault::Session(SessionFault::Unreadable))
+        );
+        if bad && !matches!(ask.way, Way::Hook { again: true, .. }) {
             self.attempts.bad_credential(ask.client);
         }
         let standing = match &presented {

@@ -10,6 +10,7 @@ pub mod door;
 mod envoy_grpc;
 mod envoy_http;
 mod grpc_door;
+mod guard;
 mod haproxy;
 mod nginx;
 mod oauth2_proxy;

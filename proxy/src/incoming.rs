@@ -80,6 +80,9 @@ pub fn told_client(headers: &HeaderMap, trusted: &[IpNet]) -> Told {
         let address = std::str::from_utf8(entry).ok().and_then(|text| text.trim().parse::<IpAddr>().ok());
         let Some(address) = address.filter(|_| hop < HOPS) else { return Told::Unreadable };
         let client = address.to_canonical();
+        if client.is_unspecified() {
+            return Told::Unreadable;
+        }
         told = Told::Client(client);
         if !trusted.iter().any(|network| network.contains(&client)) {
             break;
@@ -111,7 +114,7 @@ mod tests {
         assert_eq!(told(&["1.2.3.4, 203.0.113.9, 10.0.0.1"], &["10.0.0.0/8"]), client("203.0.113.9"));
         assert_eq!(told(&["10.0.0.2, 10.0.0.1"], &["10.0.0.0/8"]), client("10.0.0.2"));
         assert_eq!(told(&["::ffff:203.0.113.9"], &[]), client("203.0.113.9"));
-        for bad in ["", "unknown", "203.0.113.9:4711", "1.2.3.4,", "_hidden"] {
+        for bad in ["", "unknown", "203.0.113.9:4711", "1.2.3.4,", "_hidden", "0.0.0.0", "::"] {
             assert_eq!(told(&[bad], &[]), Told::Unreadable, "{bad}");
         }
         assert_eq!(told(&["spoofed, 203.0.113.9"], &[]), client("203.0.113.9"));

@@ -145,6 +145,10 @@ impl Places for Runtime {
     fn prefix(&self) -> &str {
         &self.settings.server.prefix
     }
+
+    fn reserves(&self, path: &str) -> bool {
+        self.is_own(path)
+    }
 }
 
 impl ProviderRuntime {

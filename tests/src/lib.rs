@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 pub mod asker;
+pub mod chromium;
 pub mod client;
 pub mod hostile;
+pub mod idp;
 pub mod ports;
 pub mod process;
 pub mod recorder;

@@ -52,6 +52,11 @@ pub(super) fn read(field: &Field<'_>, certified: bool) -> Option<Hooks> {
         peers.iter().filter(|(network, _)| is_public_network(network)).for_each(|(_, item)| warn_about_plain_http(item));
     }
     let secret = secret?;
+    let oauth2_proxy = oauth2_proxy?;
+    if oauth2_proxy.is_some() && listen.is_empty() {
+        let field = map.optional("compatibility")?;
+        return field.refuse("nothing serves the endpoints of oauth2-proxy", "add `listen: [ … ]` to `hooks`: they are HTTP, not gRPC");
+    }
     Some(Hooks {
         example_secret: secret.as_ref().is_some_and(|secret| secret.matches(EXAMPLE_SECRET.trim().as_bytes())),
         secret,
@@ -60,7 +65,7 @@ pub(super) fn read(field: &Field<'_>, certified: bool) -> Option<Hooks> {
         tls,
         trusted_peers: peers.into_iter().map(|(network, _)| network).collect(),
         client_ca: client_ca?,
-        oauth2_proxy: oauth2_proxy?,
+        oauth2_proxy,
     })
 }
 

@@ -37,6 +37,10 @@ pub trait Places {
     fn holds(&self, host: &str, port: u16) -> bool;
     /// The prefix of our own endpoints.
     fn prefix(&self) -> &str;
+    /// Whether `path`, decoded and without parameters, is for us and never for an app.
+    fn reserves(&self, path: &str) -> bool {
+        path.strip_prefix(self.prefix()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 impl ReturnTo {
@@ -115,8 +119,8 @@ fn check_local(text: &str, places: &impl Places) -> Result<(), ReturnToFault> {
     if decoded.split('/').any(|segment| matches!(segment.split(';').next(), Some("." | ".."))) {
         return Err(ReturnToFault::Path);
     }
-    let inside = decoded.strip_prefix(places.prefix()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ';']));
-    if inside && decoded != format!("{}/whoami", places.prefix()) {
+    let bare = decoded.split(';').next().unwrap_or(&decoded);
+    if places.reserves(bare) && decoded != format!("{}/whoami", places.prefix()) {
         return Err(ReturnToFault::Loop);
     }
     Ok(())

@@ -9,6 +9,7 @@ use super::verdict::Answer;
 use crate::reply::Reply;
 
 pub fn original(question: &Question<'_>) -> Result<Original, DenyReason> {
+    question.check_spelling()?;
     original::x_forwarded(question.headers, question.trusted())
 }
 

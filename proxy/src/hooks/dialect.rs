@@ -1,6 +1,7 @@
 //! Which proxy asks: the closed list of dialects, their endpoints, and the way from a question to its answer.
 
 use doorward_policy::access::DenyReason;
+use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use ipnet::IpNet;
 
@@ -28,6 +29,15 @@ impl<'q> Question<'q> {
     /// Proxies whose word about the client is taken.
     pub fn trusted(&self) -> &'q [IpNet] {
         &self.runtime.settings.server.trusted_proxies
+    }
+
+    /// HDR-01: a name that servers behind the host take for one of ours. Hosts remove plain spellings; who leaves this one in
+    /// would pass it on.
+    pub fn check_spelling(&self) -> Result<(), DenyReason> {
+        let owned = self.runtime.settings.policy.owned_names();
+        let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let forged = |name: &HeaderName| !plain(name.as_str()) && owned.owns_folded(name.as_str());
+        if self.headers.keys().any(forged) { Err(DenyReason::ForgedHeader) } else { Ok(()) }
     }
 
     /// For answers that are made from nothing but the question.
@@ -93,7 +103,7 @@ impl Dialect {
 }
 
 /// No route named, nothing demanded.
-const PLAIN: Way<'_> = Way::Hook { route: None, filter: None };
+const PLAIN: Way<'_> = Way::Hook { route: None, filter: None, again: false };
 
 /// Answers a question that came over HTTP. `path` is the original request's, where the dialect carries it in its own.
 pub async fn ask(dialect: Dialect, question: &Question<'_>, path: &[u8]) -> (Verdict, Reply) {
@@ -107,7 +117,8 @@ pub async fn ask(dialect: Dialect, question: &Question<'_>, path: &[u8]) -> (Ver
         // They have doors of their own.
         Dialect::EnvoyGrpc | Dialect::OAuth2Proxy => Err(DenyReason::HookSource),
     };
-    let (verdict, answer) = verdict::judge(question.runtime, original, question.headers, PLAIN, question.request_id).await;
+    let way = if dialect == Dialect::NginxRefusal { Way::Hook { route: None, filter: None, again: true } } else { PLAIN };
+    let (verdict, answer) = verdict::judge(question.runtime, original, question.headers, way, question.request_id).await;
     let reply = match dialect {
         Dialect::Traefik | Dialect::Detected => traefik::answer(question, answer),
         Dialect::Caddy => caddy::answer(question, answer),

@@ -15,6 +15,7 @@ use pingora::server::ShutdownWatch;
 use serde_json::json;
 
 use super::dialect::{self, Dialect, Question};
+use super::guard::guarded;
 use super::oauth2_proxy;
 use super::original::{self, Original};
 use super::peers::Peers;
@@ -36,6 +37,11 @@ const UNASKED_TIME: Duration = Duration::from_secs(1);
 
 /// What metrics call questions that are none: browsers on their way to our own endpoints.
 const OWN: &str = "own";
+/// And those that came to nothing.
+const UNANSWERED: &str = "unanswered";
+
+/// For a whole visit: a callback asks the provider up to three things.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Answers whoever is connected to a hook listener.
 #[derive(Debug)]
@@ -72,7 +78,7 @@ impl HookDoor {
         session.set_write_timeout(Some(limits.idle));
 
         let request_id = self.runtime.request_ids.next();
-        let peer = session.digest().and_then(info_of).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.client.ip());
+        let peer = session.digest().and_then(info_of).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.peer.ip());
         if !self.peers.trusts(peer, &session.req_header().headers) {
             record::untrusted(&self.runtime, peer, &request_id);
             let body = json!({
@@ -84,7 +90,16 @@ impl HookDoor {
             write(&mut session, Reply::json(403, &body), &request_id).await?;
             return end(session, empty).await;
         }
-        let visit = self.visit(&session, &request_id).await;
+        let visit = match guarded(PATIENCE, self.visit(&session, &request_id)).await {
+            Ok(visit) => visit,
+            Err(reason) => {
+                record::failed(&self.runtime, UNANSWERED, peer, &request_id, reason.label());
+                session.set_keepalive(None);
+                let body = json!({ "error": "unavailable", "message": reason.to_string(), "request_id": request_id });
+                write(&mut session, Reply::json(503, &body), &request_id).await?;
+                return end(session, empty).await;
+            }
+        };
         let status = visit.reply.status;
         let sent = visit.reply.body.len();
         let written = write(&mut session, visit.reply, &request_id).await;
@@ -152,7 +167,7 @@ async fn own(runtime: &Runtime, original: Original, question: &Question<'_>) -> 
         headers: question.headers,
         client: original.client,
         manner: Manner::told(target.method(), question.headers, original.scheme.websocket),
-        way: Way::Hook { route: None, filter: None },
+        way: Way::Hook { route: None, filter: None, again: false },
         request_id: question.request_id,
         now: clock::now(),
     };

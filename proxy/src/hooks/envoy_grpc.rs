@@ -64,7 +64,7 @@ pub async fn check(runtime: &Runtime, question: &CheckRequest, request_id: &str)
         Ok((original, route)) => (Ok(original), route),
         Err(reason) => (Err(reason), None),
     };
-    let (verdict, answer) = verdict::judge(runtime, original, &headers, Way::Hook { route, filter: None }, request_id).await;
+    let (verdict, answer) = verdict::judge(runtime, original, &headers, Way::Hook { route, filter: None, again: false }, request_id).await;
     match answer {
         Answer::Allow(allowed) => match allow(runtime, &headers, allowed, &verdict) {
             Some(response) => Checked { verdict, response, status: 200, sent: 0 },

@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +16,6 @@ use std::time::{Duration, Instant};
 use doorward_config::settings::{Limits, Server};
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
-use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -31,6 +29,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::dialect::Dialect;
 use super::envoy_grpc;
+use super::guard::{Unanswered, guarded};
 use super::peers::Peers;
 use super::record::{self, Asked};
 use crate::listen::{
@@ -344,7 +343,7 @@ impl Visitor {
                 Err(never) => match never {},
             }
         });
-        let answer = answer.await.unwrap_or_else(Status::into_http);
+        let answer = answer.await.unwrap_or_else(|reason| unanswered(reason).into_http());
         pending.answered = true;
         // A message is followed by its status; where there is none, the status comes first.
         if let Some(status) = Status::from_header_map(answer.headers()) {
@@ -384,15 +383,10 @@ fn fault(code: Code) -> &'static str {
     }
 }
 
-/// What becomes of `work`: a panic or a lack of time is an error, and an error is never a yes.
-async fn guarded<T>(patience: Duration, work: impl Future<Output = T>) -> Result<T, Status> {
-    match timeout(patience, AssertUnwindSafe(work).catch_unwind()).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(_)) => {
-            tracing::error!("answering a question ended in a panic");
-            Err(Status::aborted("the answer failed"))
-        }
-        Err(_) => Err(Status::deadline_exceeded("the answer took too long")),
+fn unanswered(reason: Unanswered) -> Status {
+    match reason {
+        Unanswered::Failed => Status::aborted(reason.to_string()),
+        Unanswered::TooLate => Status::deadline_exceeded(reason.to_string()),
     }
 }
 
@@ -507,19 +501,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn hook_05_a_panic_or_a_lack_of_time_is_an_error_and_never_an_answer() {
-        let patience = Duration::from_secs(1);
-        assert_eq!(guarded(patience, async { 1 }).await.unwrap(), 1);
-        let slow = |millis| guarded(patience, async move { sleep(Duration::from_millis(millis)).await });
-        assert!(slow(900).await.is_ok());
-        assert_eq!(slow(1100).await.unwrap_err().code(), Code::DeadlineExceeded);
-        assert_eq!(guarded(patience, std::future::pending::<()>()).await.unwrap_err().code(), Code::DeadlineExceeded);
-        let fails = |yes: bool| async move { assert!(yes, "as told") };
-        assert!(guarded(patience, fails(true)).await.is_ok());
-        let failed = guarded(patience, fails(false)).await.unwrap_err();
-        assert_eq!((failed.code(), fault(failed.code())), (Code::Aborted, "hook_failed"));
-        assert_eq!((fault(Code::DeadlineExceeded), fault(Code::OutOfRange)), ("hook_timeout", "hook_message"));
+    #[test]
+    fn hook_05_what_has_no_answer_is_an_error_with_a_name() {
+        assert_eq!(fault(unanswered(Unanswered::Failed).code()), Unanswered::Failed.label());
+        assert_eq!(fault(unanswered(Unanswered::TooLate).code()), Unanswered::TooLate.label());
+        assert_eq!(fault(Code::OutOfRange), "hook_message");
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ const STATUS: HeaderName = HeaderName::from_static("x-doorward-status");
 
 /// A handshake over HTTP/2 (RFC 8441) has no key here yet: the scheme `wss` says that it is one.
 pub fn original(question: &Question<'_>) -> Result<Original, DenyReason> {
+    question.check_spelling()?;
     original::x_forwarded(question.headers, question.trusted())
 }
 

@@ -5,6 +5,7 @@
 //! nginx asks behind `error_page 401 403 = @…` and relays as it is.
 
 use doorward_policy::access::DenyReason;
+use doorward_policy::request::Host;
 use http::header::{self, HeaderValue};
 
 use super::dialect::Question;
@@ -18,7 +19,17 @@ pub fn original(question: &Question<'_>) -> Result<Original, DenyReason> {
     if question.headers.keys().any(|name| owned.owns_by_family_alone(name.as_str())) {
         return Err(DenyReason::ForgedHeader);
     }
-    original::x_original(question.headers, question.trusted())
+    question.check_spelling()?;
+    let original = original::x_original(question.headers, question.trusted())?;
+    // RFC 9112 §3.2.2: nginx finds the server by the host of an absolute target, and `$http_host` is another field. A set-up
+    // that sends one as `Host` and the other as the original would decide about one app and pass on to another.
+    let asked = question.authority.ok().and_then(|authority| Host::parse(authority).ok());
+    match asked {
+        Some(asked) if asked.name() != original.target.host().name() && question.runtime.settings.policy.knows_host(asked.name()) => {
+            Err(DenyReason::HookSource)
+        }
+        _ => Ok(original),
+    }
 }
 
 /// 200, 401 or 403.

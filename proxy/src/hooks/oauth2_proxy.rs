@@ -15,8 +15,8 @@ use http::{HeaderMap, Method};
 use serde_json::json;
 
 use super::dialect::Question;
-use super::original;
 use super::verdict::{self, Answer, Verdict};
+use super::{nginx, traefik};
 use crate::gate::{Ask, Way};
 use crate::login::{self, Served};
 use crate::reply::Reply;
@@ -37,13 +37,13 @@ pub fn is_check(path: &[u8]) -> bool {
 /// `/oauth2/auth`: 202 with `X-Auth-Request-*` and every mapped header, 401 where signing in would help, else 403.
 pub async fn check(question: &Question<'_>, query: Option<&str>, source: OriginalRequest) -> (Verdict, Reply) {
     let original = match source {
-        OriginalRequest::XOriginal => original::x_original(question.headers, question.trusted()),
-        OriginalRequest::XForwarded => original::x_forwarded(question.headers, question.trusted()),
+        OriginalRequest::XOriginal => untouched(question).and_then(|()| nginx::original(question)),
+        OriginalRequest::XForwarded => untouched(question).and_then(|()| traefik::original(question)),
     };
     let filter = Filter::parse(query);
     let (verdict, answer) = match (&filter, original) {
         (Ok(filter), original) => {
-            let way = Way::Hook { route: None, filter: Some(filter) };
+            let way = Way::Hook { route: None, filter: Some(filter), again: false };
             verdict::judge(question.runtime, original, question.headers, way, question.request_id).await
         }
         (Err(_), original) => verdict::refused(question.runtime, original.ok(), question.headers, DenyReason::Filter, question.request_id),
@@ -67,6 +67,14 @@ pub async fn check(question: &Question<'_>, query: Option<&str>, source: Origina
     };
     reply.fields.push((X_ACCEL_EXPIRES, HeaderValue::from_static("0")));
     (verdict, reply)
+}
+
+/// A set-up that was made for oauth2-proxy removes what oauth2-proxy sets, and not what the configuration maps: a client that
+/// sends such a name would be believed by the app.
+fn untouched(question: &Question<'_>) -> Result<(), DenyReason> {
+    let mapped = question.runtime.settings.policy.owned_names().mapped();
+    let copied = |name: &HeaderName| name.as_str().starts_with("x-auth-request-");
+    if mapped.iter().any(|name| !copied(name) && question.headers.contains_key(name)) { Err(DenyReason::ForgedHeader) } else { Ok(()) }
 }
 
 /// The fields that hosts copy by these names, in the encoding of all our values; empty where nobody is there.
@@ -133,10 +141,7 @@ fn back_to(runtime: &Runtime, ask: &Ask<'_>) -> Option<ReturnTo> {
 }
 
 fn place(runtime: &Runtime, text: &str) -> Option<ReturnTo> {
-    let target = ReturnTo::parse(text, runtime).ok()?;
-    // Back to here would begin again.
-    let path = target.as_str().strip_prefix(OAUTH2_PROXY);
-    if path.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#'])) { None } else { Some(target) }
+    ReturnTo::parse(text, runtime).ok()
 }
 
 /// Every `rd` of the query.

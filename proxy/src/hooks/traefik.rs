@@ -10,6 +10,7 @@ use crate::reply::Reply;
 
 /// Traefik writes all five fields itself; with a trusted forwarder before it the scheme may be `ws` or `wss`.
 pub fn original(question: &Question<'_>) -> Result<Original, DenyReason> {
+    question.check_spelling()?;
     original::x_forwarded(question.headers, question.trusted())
 }
 

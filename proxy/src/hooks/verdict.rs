@@ -81,16 +81,27 @@ pub async fn judge(
     let ask = Ask { target: &original.target, headers, client: original.client, manner, way, request_id, now: clock::now() };
     let asked = std::time::Instant::now();
     let admission = runtime.admit(&ask).await;
-    runtime.count(&admission);
+    if !matches!(way, Way::Hook { again: true, .. }) {
+        runtime.count(&admission);
+    }
     let Admission { route, rule, identity, outcome } = admission;
     let (decision, reason, answer) = match outcome {
         Outcome::Forward { permit, known, renewal, until: _ } => {
+            let renewal = renewal.filter(|_| is_personal(runtime, route.zip(rule), headers));
             runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());
             ("allow", known.label(), Answer::Allow(allowed(runtime, &permit, known, headers, renewal, request_id)))
         }
         Outcome::Answer { decision, reason, reply } => (decision, reason, Answer::Refuse(reply)),
     };
     (Verdict { original: Some(original), route, rule, identity, decision, reason }, answer)
+}
+
+/// SESS-12: whether a cookie may stand on the app's answer. We do not see that answer, so it must be of a kind that no shared
+/// cache keeps: behind a rule that asks who it is, and no part of a page (Fetch Metadata: scripts, styles, images).
+fn is_personal(runtime: &Runtime, rule: Option<(usize, usize)>, headers: &HeaderMap) -> bool {
+    let rule = rule.and_then(|(route, rule)| runtime.settings.policy.routes().get(route)?.rules.get(rule));
+    let part = headers.get("sec-fetch-dest").is_some_and(|dest| !matches!(dest.as_bytes(), b"document" | b"iframe" | b"empty"));
+    rule.is_some_and(|rule| !rule.allow.is_anonymous()) && !part
 }
 
 /// A refusal that needs no gate: the question itself is not good.

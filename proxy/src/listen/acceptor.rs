@@ -36,6 +36,7 @@ pub(super) struct Accepting {
     pub(super) redirecting: Vec<Bound>,
     pub(super) lanes: Vec<Lane>,
     pub(super) caps: Arc<Caps>,
+    pub(super) hook_caps: Arc<Caps>,
     pub(super) redirect: Arc<Redirect>,
     pub(super) events: Arc<dyn ConnectionEvents>,
 }
@@ -49,13 +50,14 @@ enum Door {
 /// Accepts until the stage is `Drain`, then what is still queued, and ends.
 pub(super) fn run(accepting: Accepting, stage: watch::Receiver<Stage>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let Accepting { listen, hooks, redirecting, lanes, caps, redirect, events } = accepting;
+    let Accepting { listen, hooks, redirecting, lanes, caps, hook_caps, redirect, events } = accepting;
     runtime.block_on(async move {
         let mut loops = JoinSet::new();
         let listen = listen.into_iter().map(|bound| (Purpose::Public, bound));
         let hooks = hooks.into_iter().map(|bound| (Purpose::Hooks, bound));
         for (purpose, Bound { socket, address, proxy_protocol }) in listen.chain(hooks) {
             let door = Door::Worlds { lanes: lanes.clone(), next: 0, purpose, proxy_protocol };
+            let caps = if purpose == Purpose::Hooks { &hook_caps } else { &caps };
             loops.spawn(accept(socket, address, door, caps.clone(), events.clone(), stage.clone()));
         }
         for Bound { socket, address, .. } in redirecting {

@@ -44,6 +44,8 @@ pub struct Listeners {
     worlds: usize,
     /// Proxies in front of us; each stands for many clients.
     shared: Vec<IpNet>,
+    /// Who may ask on the hook listeners; the same holds for them, there.
+    peers: Vec<IpNet>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub struct Serving {
     addresses: Vec<SocketAddr>,
     redirect_addresses: Vec<SocketAddr>,
     hook_addresses: Vec<SocketAddr>,
-    caps: Arc<Caps>,
+    caps: [Arc<Caps>; 2],
     stage: watch::Sender<Stage>,
     acceptor: JoinHandle<()>,
     worlds: Vec<JoinHandle<bool>>,
@@ -104,7 +106,8 @@ impl Listeners {
             limits: server.limits.clone(),
             public_port: server.public_port,
             worlds: server.cores.unwrap_or_else(cores).max(1),
-            shared: server.trusted_proxies.iter().chain(server.hooks.iter().flat_map(|hooks| &hooks.trusted_peers)).copied().collect(),
+            shared: server.trusted_proxies.clone(),
+            peers: server.hooks.as_ref().map(|hooks| hooks.trusted_peers.clone()).unwrap_or_default(),
         })
     }
 
@@ -125,7 +128,9 @@ impl Listeners {
         let addresses = self.addresses();
         let redirect_addresses = self.redirect.iter().map(|bound| bound.address).collect();
         let hook_addresses = self.hooks.iter().map(|bound| bound.address).collect();
-        let caps = Caps::new(self.limits.connections, self.limits.connections_per_client, self.shared, events.clone());
+        // Two sets: a flood from outside must not keep the proxies from asking.
+        let caps = |shared| Caps::new(self.limits.connections, self.limits.connections_per_client, shared, events.clone());
+        let (caps, hook_caps) = (caps(self.shared), caps(self.peers));
         let (stage, watch) = watch::channel(Stage::Serve);
         let redirect = Arc::new(Redirect::new(&self.limits, self.public_port, our_hosts, events.clone()));
         let blueprint = Arc::new(Blueprint { tls, limits: self.limits, events: events.clone() });
@@ -165,6 +170,7 @@ impl Listeners {
             redirecting: self.redirect,
             lanes,
             caps: caps.clone(),
+            hook_caps: hook_caps.clone(),
             redirect,
             events,
         };
@@ -174,7 +180,7 @@ impl Listeners {
             }
         };
         let acceptor = std::thread::Builder::new().name("acceptor".to_owned()).spawn(work)?;
-        Ok(Serving { addresses, redirect_addresses, hook_addresses, caps, stage, acceptor, worlds })
+        Ok(Serving { addresses, redirect_addresses, hook_addresses, caps: [caps, hook_caps], stage, acceptor, worlds })
     }
 }
 
@@ -196,7 +202,7 @@ impl Serving {
 
     /// How many there are now, on all listeners.
     pub fn connections(&self) -> usize {
-        self.caps.live()
+        self.caps.iter().map(|caps| caps.live()).sum()
     }
 
     /// Accepts what is queued and closes the sockets, ends idle connections, and lets requests in flight finish within

@@ -147,6 +147,29 @@ async fn hook_o2p_the_fields_of_one_kind_of_host_are_believed() {
     }
 }
 
+/// An ingress that was made for oauth2-proxy removes what that sets, and nothing else.
+#[tokio::test]
+async fn hook_o2p_names_that_such_a_host_does_not_remove_are_refused() {
+    let scene = Scene::with(plan("")).await;
+    let asker = Asker::of(&scene);
+    for (name, status) in [
+        ("x-colour", 202),
+        ("x-auth-request-user", 202),
+        ("x-forwarded-user", 202),
+        ("x-auth-user", 403),
+        ("x-auth-roles", 403),
+        ("x-auth-colour", 403),
+        ("remote-colour", 403),
+        ("x_auth_user", 403),
+    ] {
+        let fields = [("host", APP), ("x-original-url", "https://app.localhost/public/x"), ("x-original-method", "GET"), (name, "root")];
+        assert_eq!(asker.request("GET", "/oauth2/auth", &fields).await.status, status, "{name}");
+    }
+    // One host in the request line and another in `Host`.
+    let two = [("host", "both.localhost"), ("x-original-url", "https://app.localhost/public/x"), ("x-original-method", "GET")];
+    assert_eq!(asker.request("GET", "/oauth2/auth", &two).await.status, 403);
+}
+
 #[tokio::test]
 async fn hook_o2p_targets_are_checked_in_the_known_order() {
     let scene = Scene::with(plan("")).await;
@@ -169,6 +192,8 @@ async fn hook_o2p_targets_are_checked_in_the_known_order() {
         "/oauth2/start",
         "/_doorward/login",
         "%2f%2fevil.example",
+        "/%6fauth2/start",
+        "https://app.localhost/oauth2/start",
         "/a&rd=/b",
     ] {
         assert_eq!(lands(&format!("/oauth2/start?rd={bad}"), &fields).await, "/", "{bad}");

@@ -96,8 +96,9 @@ async fn hook_04_targets_are_judged_as_in_proxy_mode_by_every_dialect() {
 async fn hook_02_thousands_of_forwarders_are_too_many() {
     let scene = scene().await;
     let asker = Asker::of(&scene);
-    for (count, passes) in [(60, true), (65, false), (5000, false)] {
-        let list = vec!["1.1.1.1"; count].join(",");
+    let many = |count: usize| vec!["1.1.1.1"; count].join(",");
+    for (list, passes) in [(many(60), true), (many(65), false), (many(5000), false), ("0.0.0.0".into(), false), ("::".into(), false)] {
+        let count = list.len();
         for kind in Kind::ALL {
             let question = Request::get(APP, "/public/x").question(kind).replace(CLIENT, &list);
             let answer = asker.send(&question).await;
@@ -177,6 +178,52 @@ async fn hook_03_nginx_is_not_asked_to_remove_names_it_cannot_know() {
         assert_eq!(asker.ask(Kind::Traefik, &Request::get(APP, "/public/x").with(name, "red")).await.status, 200, "{name}");
     }
     assert_eq!(scene.metric("doorward_decisions_total{decision=\"deny\",reason=\"forged_header\",route=\"none\"}").await, 2.0);
+}
+
+#[tokio::test]
+async fn hdr_01_a_spelling_that_servers_fold_into_ours_is_refused_where_the_host_left_it_in() {
+    let scene = scene().await;
+    let asker = Asker::of(&scene);
+    for (name, status) in [
+        ("x_auth_user", 403),
+        ("X.Auth.User", 403),
+        ("x_forwarded_for", 403),
+        ("remote_user", 403),
+        ("x_device_id", 200),
+        ("x.colour", 200),
+    ] {
+        for kind in [Kind::Traefik, Kind::Caddy, Kind::Haproxy, Kind::Nginx] {
+            let answer = asker.ask(kind, &Request::get(APP, "/public/x").with(name, "root")).await;
+            assert_eq!(answer.status, status, "{kind:?}: {name}");
+        }
+    }
+}
+
+/// An absolute target names one host, `Host` another: nginx goes by the first, `$http_host` is the second.
+#[tokio::test]
+async fn authy_05_two_hosts_of_ours_in_one_question_are_refused() {
+    let scene = scene().await;
+    let asker = Asker::of(&scene);
+    let question = Request::get(APP, "/public/x").question(Kind::Nginx);
+    for (host, status) in
+        [("doorward.internal", 200), (APP, 200), ("APP.localhost:8443", 200), ("both.localhost", 403), ("api.localhost", 403)]
+    {
+        assert_eq!(asker.send(question.replace("host: doorward.internal", &format!("host: {host}"))).await.status, status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn rate_01_a_second_question_about_one_request_counts_nothing_again() {
+    let scene = scene().await;
+    let asker = Asker::of(&scene);
+    let question = Request::get("api.localhost", "/items").with("authorization", "Bearer x.y.z").question(Kind::Nginx);
+    let refused = "doorward_decisions_total{decision=\"challenge\",reason=\"token_malformed\",route=\"api\"}";
+    for _ in 0..3 {
+        assert_eq!(asker.send(&question).await.status, 401);
+        assert_eq!(asker.send(question.replace("check/nginx", "check/nginx/refusal")).await.status, 401);
+    }
+    assert_eq!(scene.metric(refused).await, 3.0);
+    assert_eq!(scene.log().await.iter().filter(|line| line["dialect"] == "nginx_refusal").count(), 3);
 }
 
 #[tokio::test]
