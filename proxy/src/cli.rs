@@ -56,7 +56,7 @@ enum Command {
         /// Where that proxy reaches Doorward's hook listener, when it is not where `server.hooks.listen` says
         #[arg(long, value_name = "HOST:PORT")]
         doorward: Option<String>,
-        /// The address on which that proxy listens; without it all of its machine
+        /// The IP address on which that proxy listens, without it all of its machine; the port is `server.public_port`
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<IpAddr>,
         /// Print the Lua file that HAProxy loads, instead

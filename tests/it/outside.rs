@@ -221,9 +221,11 @@ async fn log_02_what_a_client_or_a_claim_says_stays_one_line_of_visible_ascii() 
     let text = scene.log_text().await;
     assert!(text.bytes().all(|byte| byte == b'\n' || (0x20..=0x7e).contains(&byte)), "{text}");
     let lines = scene.log().await;
-    assert_eq!(lines[0]["subject"], claims["sub"], "escaped, and otherwise as it is");
+    let subjects = lines.iter().filter(|line| line["subject"] == claims["sub"]).count();
+    assert_eq!(subjects, 1, "escaped, and otherwise as it is");
     assert!(lines.iter().all(|line| line.as_object().unwrap().get("forged").is_none()));
-    assert_eq!(lines[1]["path"].as_str().unwrap().len(), 256, "cut to a length");
+    let longest = lines.iter().filter_map(|line| line["path"].as_str()).map(str::len).max();
+    assert_eq!(longest, Some(256), "cut to a length");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 use ipnet::IpNet;
 
 use super::verdict::{self, Verdict};
-use super::{caddy, envoy_http, haproxy, nginx, traefik};
+use super::{caddy, envoy_http, haproxy, nginx, original, traefik};
 use crate::gate::Way;
 use crate::manner::Manner;
 use crate::reply::Reply;
@@ -86,6 +86,15 @@ impl Dialect {
         }
     }
 
+    /// Where it keeps the original request.
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Traefik | Self::Caddy | Self::Haproxy => original::X_FORWARDED,
+            Self::Nginx | Self::NginxRefusal => original::X_ORIGINAL,
+            Self::Detected | Self::EnvoyHttp | Self::EnvoyGrpc | Self::GatewayApi | Self::OAuth2Proxy => &[],
+        }
+    }
+
     pub fn label(self) -> &'static str {
         match self {
             Self::Detected => "detected",
@@ -118,7 +127,10 @@ pub async fn ask(dialect: Dialect, question: &Question<'_>, path: &[u8]) -> (Ver
         Dialect::EnvoyGrpc | Dialect::OAuth2Proxy => Err(DenyReason::HookSource),
     };
     let way = if dialect == Dialect::NginxRefusal { Way::Hook { route: None, filter: None, again: true } } else { PLAIN };
-    let (verdict, answer) = verdict::judge(question.runtime, original, question.headers, way, question.request_id).await;
+    let (mut verdict, answer) = verdict::judge(question.runtime, original, question.headers, way, question.request_id).await;
+    if verdict.reason == DenyReason::HookSource.label() {
+        verdict.field = dialect.fields().iter().find(|name| !original::is_told(question.headers, name)).copied();
+    }
     let reply = match dialect {
         Dialect::Traefik | Dialect::Detected => traefik::answer(question, answer),
         Dialect::Caddy => caddy::answer(question, answer),

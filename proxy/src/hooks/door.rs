@@ -66,10 +66,11 @@ impl HookDoor {
 
     /// Serves one request; gives back the connection where it can go on.
     pub async fn serve(&self, mut session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
-        let started = Instant::now();
         if !session.read_request().await.ok()? {
             return None;
         }
+        // Not before: between two questions a connection only waits.
+        let started = Instant::now();
         let limits = &self.runtime.settings.server.limits;
         // HOOK-08: what a question brings along is not read; nobody waits for what may never come.
         let empty = session.is_body_empty();
@@ -79,8 +80,8 @@ impl HookDoor {
 
         let request_id = self.runtime.request_ids.next();
         let peer = session.digest().and_then(info_of).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.peer.ip());
-        if !self.peers.trusts(peer, &session.req_header().headers) {
-            record::untrusted(&self.runtime, peer, &request_id);
+        if let Err(reason) = self.peers.trust(peer, &session.req_header().headers) {
+            record::untrusted(&self.runtime, peer, &request_id, reason);
             let body = json!({
                 "error": "untrusted_peer",
                 "message": "Only proxies that server.hooks names may ask here.",
@@ -127,13 +128,15 @@ impl HookDoor {
         }
         if let Some(source) = runtime.settings.server.hooks.as_ref().and_then(|hooks| hooks.oauth2_proxy) {
             if oauth2_proxy::is_check(path) {
+                // What is no text is no filter either: `allowed` alone is refused.
                 let query = raw.get(path.len() + 1..).map(|query| std::str::from_utf8(query).unwrap_or("allowed"));
                 let (verdict, reply) = oauth2_proxy::check(&question, query, source).await;
                 return Visit { dialect: Dialect::OAuth2Proxy.label(), verdict, reply };
             }
             let probe = matches!(request.method, Method::GET | Method::HEAD);
             if let Some(reply) = oauth2_proxy::plain(path, self.draining.load(Ordering::Acquire)).filter(|_| probe) {
-                let verdict = Verdict { original: None, route: None, rule: None, identity: None, decision: "own", reason: "probe" };
+                let verdict =
+                    Verdict { original: None, route: None, rule: None, identity: None, decision: "own", reason: "probe", field: None };
                 return Visit { dialect: Dialect::OAuth2Proxy.label(), verdict, reply };
             }
         }
@@ -187,7 +190,8 @@ async fn own(runtime: &Runtime, original: Original, question: &Question<'_>) -> 
             login::Served { reason: DenyReason::NoRoute.label(), reply }
         })
     };
-    let verdict = Verdict { original: Some(original), route: None, rule: None, identity: None, decision: "own", reason: served.reason };
+    let verdict =
+        Verdict { original: Some(original), route: None, rule: None, identity: None, decision: "own", reason: served.reason, field: None };
     (verdict, served.reply)
 }
 

@@ -329,8 +329,8 @@ impl Visitor {
         let door = &self.door;
         let call = Call { peer: self.peer, request_id: door.runtime.request_ids.next(), started: Instant::now() };
         // HOOK-01: before a byte of the message is read.
-        if !door.peers.trusts(self.peer, request.headers()) {
-            record::untrusted(&door.runtime, self.peer, &call.request_id);
+        if let Err(reason) = door.peers.trust(self.peer, request.headers()) {
+            record::untrusted(&door.runtime, self.peer, &call.request_id, reason);
             return Status::permission_denied("only proxies that server.hooks names may ask here").into_http();
         }
         let mut pending = Pending { visitor: self, call: &call, answered: false };

@@ -19,7 +19,9 @@ use super::verdict::{self, Answer, Verdict};
 use super::{nginx, traefik};
 use crate::gate::{Ask, Way};
 use crate::login::{self, Served};
+use crate::manner::Manner;
 use crate::reply::Reply;
+use crate::respond::{self, Asker, Face};
 use crate::runtime::{OAUTH2_PROXY, Runtime};
 
 const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
@@ -57,8 +59,9 @@ pub async fn check(question: &Question<'_>, query: Option<&str>, source: Origina
             verdict::yes(202, allowed)
         }
         Answer::Refuse(reply) => {
-            let mut short =
-                Reply { status: if matches!(reply.status, 302 | 401) { 401 } else { 403 }, fields: Vec::new(), body: "".into() };
+            // 401 sends people to sign in: only where that helps.
+            let status = if verdict.decision == "challenge" && matches!(reply.status, 302 | 401) { 401 } else { 403 };
+            let mut short = Reply { status, fields: Vec::new(), body: "".into() };
             let kept = [header::WWW_AUTHENTICATE, header::RETRY_AFTER, header::SET_COOKIE];
             short.fields.extend(reply.fields.into_iter().filter(|(name, _)| kept.contains(name)));
             verdict::uncached(&mut short, "refuse");
@@ -69,12 +72,14 @@ pub async fn check(question: &Question<'_>, query: Option<&str>, source: Origina
     (verdict, reply)
 }
 
-/// A set-up that was made for oauth2-proxy removes what oauth2-proxy sets, and not what the configuration maps: a client that
-/// sends such a name would be believed by the app.
+/// A set-up that was made for oauth2-proxy overwrites some of what oauth2-proxy says, and nothing that the configuration maps:
+/// a client that sends such a name would be believed by the app.
 fn untouched(question: &Question<'_>) -> Result<(), DenyReason> {
     let mapped = question.runtime.settings.policy.owned_names().mapped();
-    let copied = |name: &HeaderName| name.as_str().starts_with("x-auth-request-");
-    if mapped.iter().any(|name| !copied(name) && question.headers.contains_key(name)) { Err(DenyReason::ForgedHeader) } else { Ok(()) }
+    // The one of this family that hosts send themselves.
+    let answers = |name: &HeaderName| name.as_str().starts_with("x-auth-request-") && name != "x-auth-request-redirect";
+    let forged = question.headers.keys().any(|name| mapped.contains(name) || answers(name));
+    if forged { Err(DenyReason::ForgedHeader) } else { Ok(()) }
 }
 
 /// The fields that hosts copy by these names, in the encoding of all our values; empty where nobody is there.
@@ -103,7 +108,10 @@ pub async fn visit(runtime: &Runtime, ask: &Ask<'_>) -> Option<Served> {
     let path = ask.target.path().as_str();
     let reads = matches!(*ask.target.method(), Method::GET | Method::HEAD);
     let served = match path.strip_prefix(OAUTH2_PROXY)? {
-        "/start" | "/sign_in" if reads => login::sign_in(runtime, ask, &back_to(runtime, ask).unwrap_or_else(ReturnTo::root)).await,
+        "/start" | "/sign_in" if reads => {
+            let served = login::sign_in(runtime, ask, &back_to(runtime, ask).unwrap_or_else(ReturnTo::root)).await;
+            Served { reply: with_page(runtime, ask, served.reply), ..served }
+        }
         "/sign_out" if reads || *ask.target.method() == Method::POST => {
             let after = the_one(&named_target(ask)).and_then(|text| place(runtime, text));
             login::sign_out(runtime, ask, after.as_ref())
@@ -113,6 +121,22 @@ pub async fn visit(runtime: &Runtime, ask: &Ask<'_>) -> Option<Served> {
     };
     Some(served)
 }
+
+/// A redirect that can also be read: behind `error_page 401 =403 /oauth2/sign_in`, as oauth2-proxy documents it, nginx changes
+/// the status, and a browser shows the page instead of following.
+fn with_page(runtime: &Runtime, ask: &Ask<'_>, mut redirect: Reply) -> Reply {
+    let location = redirect.fields.iter().find(|(name, _)| *name == header::LOCATION).and_then(|(_, value)| value.to_str().ok());
+    let Some(location) = location.map(str::to_owned) else { return redirect };
+    let asker = Asker { manner: Manner::Page, login_url: Some(&location), ..runtime.asker(ask, None) };
+    let page = respond::show(&runtime.pages, asker, SIGN_IN, &[]);
+    let describes = [header::CONTENT_TYPE, header::CONTENT_SECURITY_POLICY, header::X_FRAME_OPTIONS];
+    redirect.fields.extend(page.fields.into_iter().filter(|(name, _)| describes.contains(name)));
+    redirect.body = page.body;
+    redirect
+}
+
+const SIGN_IN: Face =
+    Face { status: 401, code: "login_required", title: "You are not signed in", text: "Signing in brings you back to where you were." };
 
 /// What probes and robots ask for, on any host.
 pub fn plain(path: &[u8], draining: bool) -> Option<Reply> {

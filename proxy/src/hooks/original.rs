@@ -89,6 +89,16 @@ pub(super) fn target(method: &[u8], host: &[u8], path: &[u8]) -> Result<Target, 
     Target::parse(&method, host, path).map_err(DenyReason::from)
 }
 
+/// The fields of [`x_forwarded`].
+pub const X_FORWARDED: &[&str] = &["x-forwarded-method", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-uri", "x-forwarded-for"];
+/// Those of [`x_original`].
+pub const X_ORIGINAL: &[&str] = &["x-original-url", "x-original-method"];
+
+/// Whether a field is there, once and with a value.
+pub fn is_told(headers: &HeaderMap, name: &&'static str) -> bool {
+    one(headers, name).is_ok() || (*name == "x-forwarded-for" && matches!(told_client(headers, &[]), Told::Client(_)))
+}
+
 /// HOOK-02: exactly one value, and not an empty one.
 fn one<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h [u8], DenyReason> {
     let mut values = headers.get_all(name).iter();

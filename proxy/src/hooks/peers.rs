@@ -26,8 +26,15 @@ impl Peers {
     }
 
     /// Whether the other end of the connection may ask.
-    pub fn trusts(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
-        self.names(peer) && self.knows_secret(headers)
+    ///
+    /// # Errors
+    /// Why not, for the log alone.
+    pub fn trust(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), &'static str> {
+        match (self.names(peer), self.knows_secret(headers)) {
+            (true, true) => Ok(()),
+            (true, false) => Err("hook_secret"),
+            (false, _) => Err("hook_untrusted"),
+        }
     }
 
     /// Whether its address is one of those that may.
@@ -81,7 +88,8 @@ mod tests {
             ("fd00:0:0:1::1", false),
             ("127.0.0.1", false),
         ] {
-            assert_eq!(peers.trusts(address.parse().unwrap(), &none), trusted, "{address}");
+            let told = peers.trust(address.parse().unwrap(), &none);
+            assert_eq!(told, if trusted { Ok(()) } else { Err("hook_untrusted") }, "{address}");
         }
     }
 
@@ -93,14 +101,14 @@ mod tests {
             for value in values {
                 headers.append(SECRET, HeaderValue::from_str(value).unwrap());
             }
-            peers.trusts(address.parse().unwrap(), &headers)
+            peers.trust(address.parse().unwrap(), &headers)
         };
-        assert!(asks("10.0.0.1", &["correct horse battery"]));
-        assert!(!asks("192.0.2.1", &["correct horse battery"]));
+        assert_eq!(asks("10.0.0.1", &["correct horse battery"]), Ok(()));
+        assert_eq!(asks("192.0.2.1", &["correct horse battery"]), Err("hook_untrusted"));
         for values in
             [&[][..], &[""], &["correct horse batter"], &["correct horse battery "], &["correct horse battery", "correct horse battery"]]
         {
-            assert!(!asks("10.0.0.1", values), "{values:?}");
+            assert_eq!(asks("10.0.0.1", values), Err("hook_secret"), "{values:?}");
         }
     }
 }

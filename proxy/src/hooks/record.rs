@@ -43,15 +43,15 @@ pub fn answered(runtime: &Runtime, asked: &Asked<'_>, verdict: &Verdict, status:
         reason: verdict.reason,
         subject: verdict.identity.as_deref().and_then(|identity| identity.user()).map(cut),
         upstream: None,
-        error: None,
+        error: verdict.field,
         duration_ms: (took * 1e6).round() / 1e3,
         sent: sent as u64,
     });
 }
 
-/// Somebody asked who may not.
-pub fn untrusted(runtime: &Runtime, peer: IpAddr, request_id: &str) {
-    unanswered(runtime, UNTRUSTED, "4xx", Some(403), peer, request_id, "hook_untrusted");
+/// Somebody asked who may not, for this reason.
+pub fn untrusted(runtime: &Runtime, peer: IpAddr, request_id: &str, reason: &'static str) {
+    unanswered(runtime, UNTRUSTED, "4xx", Some(403), peer, request_id, reason);
 }
 
 /// A question that could not be read, or whose answer failed: in `dialect`, with an error of its protocol.

@@ -31,6 +31,8 @@ pub struct Verdict {
     pub identity: Option<Arc<Identity>>,
     pub decision: &'static str,
     pub reason: &'static str,
+    /// The field that could not be read, where that is the reason.
+    pub field: Option<&'static str>,
 }
 
 /// The answer itself, not yet in anybody's dialect.
@@ -93,7 +95,7 @@ pub async fn judge(
         }
         Outcome::Answer { decision, reason, reply } => (decision, reason, Answer::Refuse(reply)),
     };
-    (Verdict { original: Some(original), route, rule, identity, decision, reason }, answer)
+    (Verdict { original: Some(original), route, rule, identity, decision, reason, field: None }, answer)
 }
 
 /// SESS-12: whether a cookie may stand on the app's answer. We do not see that answer, so it must be of a kind that no shared
@@ -118,7 +120,7 @@ pub fn refused(
         Asker { manner: Manner::told(method, headers, false), request_id, login_url: None, prefix: &runtime.settings.server.prefix };
     let reply = respond::deny(&runtime.pages, asker, reason);
     runtime.metrics.stopped(crate::metrics::NO_ROUTE, "deny", reason.label());
-    let verdict = Verdict { original, route: None, rule: None, identity: None, decision: "deny", reason: reason.label() };
+    let verdict = Verdict { original, route: None, rule: None, identity: None, decision: "deny", reason: reason.label(), field: None };
     (verdict, Answer::Refuse(reply))
 }
 

@@ -63,7 +63,14 @@ pub(super) async fn start(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo
         return answer("not_a_navigation", NOT_HERE);
     }
     let Some(provider) = provider_for(runtime, ask, return_to, name) else { return answer("no_provider", NO_PROVIDER) };
-    Served { reason: "sign_in", reply: begin(runtime, ask, provider, return_to, 0).await }
+    let reply = begin(runtime, ask, provider, return_to, 0).await;
+    let reason = match reply.status {
+        302 => "sign_in",
+        429 => DenyReason::TooMany.label(),
+        503 => "provider_unreachable",
+        _ => "internal",
+    };
+    Served { reason, reply }
 }
 
 /// The provider of the place to return to; the one that is named must be one that some route of this host uses.

@@ -116,6 +116,8 @@ async fn hook_o2p_the_three_filters_narrow_and_never_widen() {
         assert_eq!(answer.field("x-auth-request-user").is_some(), status == 202, "{query}");
     }
     assert_eq!(auth(&asker, "?allowed_groups=admin", private, "").await.status, 401);
+    // Signing in does not help a request that came without TLS: a 401 would begin it again and again.
+    assert_eq!(auth(&asker, "", "http://app.localhost/private", "").await.status, 403);
     // A filter is not satisfied by a path that asks nobody.
     assert_eq!(auth(&asker, "?allowed_groups=admin", "https://app.localhost/public/x", "").await.status, 401);
     assert_eq!(auth(&asker, "?allowed_groups=admin", "https://app.localhost/closed/x", &session).await.status, 403);
@@ -154,7 +156,9 @@ async fn hook_o2p_names_that_such_a_host_does_not_remove_are_refused() {
     let asker = Asker::of(&scene);
     for (name, status) in [
         ("x-colour", 202),
-        ("x-auth-request-user", 202),
+        ("x-auth-request-redirect", 202),
+        ("x-auth-request-user", 403),
+        ("x-auth-request-groups", 403),
         ("x-forwarded-user", 202),
         ("x-auth-user", 403),
         ("x-auth-roles", 403),
