@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use doorward_tests::idp::{AUDIENCE, OTHER_AUDIENCE};
 use reqwest::{Response, StatusCode};
 
 use crate::client::{self, Browser};
-use crate::idp::{AUDIENCE, OTHER_AUDIENCE};
 use crate::world::World;
 
 async fn call(world: &World, path: &str, token: &str) -> Response {

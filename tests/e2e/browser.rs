@@ -1,53 +1,19 @@
-//! Chromium, driven by the scripts in `browser/`. Each script prints one line of JSON: what it found, or what failed.
+//! Chromium as people use it.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
+use doorward_tests::chromium;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::process::Command;
 
-use crate::process::Process;
-use crate::tools;
 use crate::world::World;
-
-/// Where the screenshots go: `DOORWARD_SCREENSHOTS`, or a folder that goes with the test.
-struct Screenshots {
-    folder: PathBuf,
-    _temporary: Option<TempDir>,
-}
-
-impl Screenshots {
-    fn new() -> Self {
-        if let Some(folder) = std::env::var_os("DOORWARD_SCREENSHOTS") {
-            let folder = PathBuf::from(folder);
-            std::fs::create_dir_all(&folder).unwrap_or_else(|problem| panic!("failed to make `{}`: {problem}", folder.display()));
-            return Self { folder, _temporary: None };
-        }
-        let temporary = tempfile::tempdir().expect("a temporary folder");
-        Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) }
-    }
-}
 
 /// Runs a script to its end; answers what it reports.
 async fn run(world: &World, script: &str) -> Value {
-    let screenshots = Screenshots::new();
     let settings = json!({
-        "chromium": tools::chromium(),
         "cms": world.edge.ports.origin("cms"),
         "iot": world.edge.ports.origin("iot"),
         "issuer": world.idp.issuer,
-        "password": crate::idp::PASSWORD,
-        "screenshots": screenshots.folder,
+        "password": doorward_tests::idp::PASSWORD,
     });
-    let mut command = Command::new(tools::node());
-    command.arg(tools::package().join("browser").join(script)).env("DOORWARD_BROWSER_TEST", settings.to_string());
-    let mut process = Process::start("the browser script", command, None).await;
-    let status = process.ended(Duration::from_secs(150)).await;
-    let said = process.said();
-    assert!(status.success(), "{script} failed\n{said}\nthe edge said\n{}", world.edge.process.said());
-    let report = process.stdout().lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
-    report.unwrap_or_else(|| panic!("{script} reported nothing\n{said}"))
+    chromium::run(script, settings).await.unwrap_or_else(|said| panic!("{said}\nthe edge said\n{}", world.edge.process.said()))
 }
 
 #[tokio::test]

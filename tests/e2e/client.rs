@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Once;
 use std::time::Duration;
 
+use doorward_tests::idp::PASSWORD;
+use doorward_tests::scene;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use url::Url;
 
-use crate::idp::PASSWORD;
 use crate::world::World;
 
 /// A client for plain http on loopback.
 pub fn plain() -> Client {
-    install_crypto();
+    scene::install();
     Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).build().expect("a client")
 }
 
 /// A client that finds every `*.localhost` of the edge and trusts its certificate authority alone.
 pub fn tls(edge: SocketAddr, authority_pem: &str) -> Client {
-    install_crypto();
+    scene::install();
     let authority = Certificate::from_pem(authority_pem.as_bytes()).expect("a certificate in PEM");
     let mut builder = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).tls_certs_only([authority]);
     for host in crate::edge::HOSTS {
@@ -31,13 +31,6 @@ pub fn tls(edge: SocketAddr, authority_pem: &str) -> Client {
 
 pub async fn send(request: RequestBuilder) -> Response {
     request.send().await.unwrap_or_else(|problem| panic!("no answer: {problem:?}"))
-}
-
-fn install_crypto() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        rustls::crypto::aws_lc_rs::default_provider().install_default().expect("nobody else installs one");
-    });
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

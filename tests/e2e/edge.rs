@@ -1,40 +1,23 @@
 //! The `doorward` process: certificate, secrets and configuration in a folder of its own.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use doorward_tests::idp::{AUDIENCE, CLIENT_ID, CLIENT_SECRET};
+use doorward_tests::ports::free_port;
+use doorward_tests::process::Process;
+use doorward_tests::tools;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::idp::{AUDIENCE, CLIENT_ID, CLIENT_SECRET};
-use crate::process::Process;
-use crate::{client, tools};
+use crate::client;
 
 /// The hosts that the edge answers for.
 pub const HOSTS: [&str; 3] = ["cms.localhost", "iot.localhost", "api.localhost"];
-
-/// A port on loopback that is free, and stays free until its owner comes, even after a restart: it lies below the ports
-/// that the system gives to whoever asks for any, and no two calls answer the same.
-pub fn free_port() -> u16 {
-    const FIRST: u32 = 20_000;
-    const COUNT: u32 = 12_000;
-    static CALLS: AtomicU32 = AtomicU32::new(0);
-    // Another run at the same time begins elsewhere.
-    let start = std::process::id().wrapping_mul(131);
-    for _ in 0..COUNT {
-        let call = CALLS.fetch_add(1, Ordering::Relaxed);
-        let port = u16::try_from(FIRST + start.wrapping_add(call) % COUNT).expect("below 65536");
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no port of {COUNT} on loopback is free");
-}
 
 /// Where the edge is going to listen. Known beforehand, because the provider wants the callback URLs.
 #[derive(Debug, Clone, Copy)]

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use doorward_tests::idp::{AUDIENCE, Idp};
+use doorward_tests::ports::free_port;
 use reqwest::StatusCode;
 use url::Url;
 
 use crate::client::{self, Browser};
-use crate::edge::{Ports, free_port};
-use crate::idp::{AUDIENCE, Idp};
-use crate::world::{World, origins};
+use crate::edge::Ports;
+use crate::world::{CALLBACK, World, origins};
 
 fn is_callback(url: &Url) -> bool {
     url.path() == "/_doorward/callback/auth0"
@@ -45,7 +46,7 @@ async fn jwks_06_while_the_provider_is_away_sign_in_is_503_and_everyone_else_goe
 #[tokio::test]
 async fn an_edge_that_starts_before_its_provider_serves_public_pages_and_signs_in_later() {
     let ports = Ports::reserve();
-    let mut idp = Idp::start(free_port(), &origins(ports)).await;
+    let mut idp = Idp::start(free_port(), &origins(ports), CALLBACK).await;
     idp.stop().await;
     let mut world = World::around(idp, ports).await;
 

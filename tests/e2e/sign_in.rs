@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use doorward_tests::idp::{AUDIENCE, CLIENT_ID};
 use reqwest::StatusCode;
 use url::Url;
 
 use crate::client::Browser;
-use crate::idp::{AUDIENCE, CLIENT_ID};
 use crate::world::World;
 
 const SESSION: &str = "__Host-doorward";
@@ -274,7 +274,7 @@ async fn log_01_03_what_the_edge_says_contains_no_secret() {
         ("the code", of_callback("code")),
         ("the state", of_callback("state")),
         ("the bearer token", bearer),
-        ("the client's secret", crate::idp::CLIENT_SECRET.to_owned()),
+        ("the client's secret", doorward_tests::idp::CLIENT_SECRET.to_owned()),
         ("a query", "whisper".to_owned()),
     ];
     let said = world.edge.process.stdout();

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use doorward_tests::idp::Idp;
+use doorward_tests::ports::free_port;
 use reqwest::Client;
 
 use crate::apps::Apps;
 use crate::client;
-use crate::edge::{Edge, Ports, free_port};
-use crate::idp::Idp;
+use crate::edge::{Edge, Ports};
+
+/// Of the provider that [`crate::edge`] calls `auth0`.
+pub const CALLBACK: &str = "/_doorward/callback/auth0";
 
 /// One of each, for one test.
 #[derive(Debug)]
@@ -23,7 +27,7 @@ impl World {
     /// Starts everything; the edge has heard from its provider.
     pub async fn start() -> Self {
         let ports = Ports::reserve();
-        let idp = Idp::start(free_port(), &origins(ports)).await;
+        let idp = Idp::start(free_port(), &origins(ports), CALLBACK).await;
         let mut world = Self::around(idp, ports).await;
         world.edge.until_answers("/readyz", Duration::from_secs(20)).await;
         world
@@ -39,7 +43,7 @@ impl World {
 
     /// Starts the provider again where it was, with new keys and no memory.
     pub async fn restart_idp(&mut self) {
-        self.idp = Idp::start(self.idp.port, &origins(self.edge.ports)).await;
+        self.idp = Idp::start(self.idp.port, &origins(self.edge.ports), CALLBACK).await;
     }
 
     pub fn cms(&self, path: &str) -> String {
