@@ -52,7 +52,7 @@ impl BearerVerifier {
     }
 
     /// Who presents `raw`, and until when. Waits for nothing when the keys are known; for one fetch when they are not.
-    /// With `only_remembered`, a token that was not verified before is not verified now.
+    /// A token that was not verified before is not verified now either, if `only_remembered` says so.
     ///
     /// # Errors
     /// [`CredentialFault`]: the token is not good, or cannot be judged now.
@@ -60,7 +60,7 @@ impl BearerVerifier {
         &self,
         raw: RawToken<'_>,
         mapping: &IdentityMapping,
-        only_remembered: bool,
+        only_remembered: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Result<(Arc<Identity>, Timestamp), CredentialFault> {
         let Some(current) = self.keys.ready(Budget::Bearer).await else {
@@ -76,7 +76,7 @@ impl BearerVerifier {
             return Ok((fact.identity, fact.expires.plus(LEEWAY)));
         }
         self.metrics.token_cache_misses.inc();
-        if only_remembered {
+        if only_remembered() {
             return Err(CredentialFault::TooMany);
         }
         let (verified, generation) = self.verified(raw, &current, Budget::Bearer, now).await.map_err(|fault| self.refuse(fault))?;

@@ -191,7 +191,7 @@ impl Runtime {
             Credential::BadSession => Err(CredentialFault::Session(SessionFault::Unreadable)),
             Credential::Bearer(raw) => {
                 let verifier = provider.bearer.as_ref().ok_or(CredentialFault::MalformedBearer)?;
-                let only_remembered = self.attempts.many_bad_credentials(ask.client);
+                let only_remembered = || self.attempts.many_bad_credentials(ask.client);
                 let (identity, until) = verifier.identify(raw, mapping, only_remembered, ask.now).await?;
                 Ok(Some(Presented { identity, renewal: None, until }))
             }
@@ -256,7 +256,7 @@ impl Runtime {
     }
 
     /// A refusal, in the form that whoever asks can use.
-    pub fn refuse(&self, ask: &Ask<'_>, found: Option<&Match<'_>>, reason: DenyReason) -> Outcome {
+    fn refuse(&self, ask: &Ask<'_>, found: Option<&Match<'_>>, reason: DenyReason) -> Outcome {
         let reply = respond::deny(&self.pages, self.asker(ask, None), reason);
         let reply = found.map_or_else(|| reply.clone(), |found| with_cors(reply.clone(), found, ask));
         Outcome::Answer { decision: "deny", reason: reason.label(), reply }

@@ -1,4 +1,4 @@
-//! Behind other proxies: real nginx, HAProxy and Caddy, each with the text that `doorward snippet` prints for it, in front
+//! Behind other proxies: real nginx, HAProxy, Caddy, Traefik and Envoy, each with the text that `doorward snippet` prints for it, in front
 //! of an app that records what it gets. `./x test` installs what this needs; what is missing is a failure that says so.
 
 mod browser;

@@ -222,4 +222,7 @@ async fn hook_05_a_provider_that_is_down_is_no_yes() {
         tells_nothing(&answer);
         assert_eq!(asker.ask(kind, &Request::get(APP, "/public/x")).await.status, 200, "{kind:?}");
     }
+    let login = [("host", APP), ("accept", "text/html"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    assert_eq!(asker.request("GET", "/_doorward/login", &login).await.status, 503);
+    assert!(scene.log().await.iter().any(|line| line["reason"] == "provider_unreachable"));
 }

@@ -204,6 +204,20 @@ async fn hook_o2p_targets_are_checked_in_the_known_order() {
     }
 }
 
+/// `error_page 401 =403 /oauth2/sign_in` changes the status, and then the body is all that a browser shows.
+#[tokio::test]
+async fn hook_o2p_a_redirect_to_sign_in_can_be_read_as_well() {
+    let scene = Scene::with(plan("")).await;
+    let asker = Asker::of(&scene);
+    let answer = visit(&asker, "/oauth2/sign_in?rd=/private", &[]).await;
+    assert_eq!((answer.status, answer.all("set-cookie").len()), (302, 1));
+    assert!(answer.field("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{:?}", answer.fields);
+    assert!(answer.field("content-security-policy").is_some());
+    let page = answer.text();
+    let state = doorward_tests::client::parameter(answer.location(), "state");
+    assert!(page.contains("You are not signed in") && page.contains(&state), "the page has the same way on: {page}");
+}
+
 #[tokio::test]
 async fn hook_o2p_who_one_is_and_the_way_out() {
     let scene = Scene::with(plan("")).await;

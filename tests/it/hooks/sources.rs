@@ -47,6 +47,10 @@ async fn hook_02_whatever_is_missing_doubled_or_malformed_is_a_refusal() {
             }
         }
     }
+    // Which field it was stands in the log, wherever it is not there exactly once.
+    let log = scene.log().await;
+    let named = log.iter().filter(|line| line["error"].as_str().is_some_and(|field| field.starts_with("x-"))).count();
+    assert_eq!(named as f64, asked);
     let counted = scene.metric("doorward_decisions_total{decision=\"deny\",reason=\"hook_source\",route=\"none\"}").await;
     assert!(asked > 40.0 && counted == asked, "{counted} of {asked}");
     assert_eq!(scene.log().await.iter().filter(|line| line["reason"] == "hook_source").count() as f64, asked);
