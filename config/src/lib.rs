@@ -12,6 +12,7 @@
 mod document;
 mod environment;
 mod interpolate;
+mod key_ring;
 mod problem;
 mod read;
 mod report;

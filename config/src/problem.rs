@@ -47,7 +47,7 @@ pub enum Severity {
 pub enum WarningCode {
     /// W001: a rule that can never match.
     DeadRule,
-    /// W002: plain http to an address on the open internet.
+    /// W002: no TLS to an address on the open internet.
     PlainHttp,
     /// W003: a secret written into the file.
     InlineSecret,
@@ -57,6 +57,12 @@ pub enum WarningCode {
     OpaqueTokens,
     /// W008: proxies on the open internet ask without TLS.
     PlainHooks,
+    /// W009: a restart forgets who was signed out.
+    ForgottenSignOuts,
+    /// W010: refresh tokens are wanted, and not asked for.
+    NoRefreshToken,
+    /// W011: hosts where the cookie of the session's domain does not arrive.
+    OutsideDomain,
 }
 
 impl WarningCode {
@@ -68,6 +74,9 @@ impl WarningCode {
             Self::WideTrust => "W006",
             Self::OpaqueTokens => "W007",
             Self::PlainHooks => "W008",
+            Self::ForgottenSignOuts => "W009",
+            Self::NoRefreshToken => "W010",
+            Self::OutsideDomain => "W011",
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A reader gives `None` only after it has reported why, so no settings without a reason never happens.
 
+mod agreement;
 mod cors;
 mod field;
 mod file;
@@ -40,17 +41,20 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
     };
     version(&root);
     let section = root.required("server");
-    let hooks = section.as_ref().is_some_and(server::has_hooks);
+    let has = |key| section.as_ref().is_some_and(|field| server::has(field, key));
+    let (hooks, state_dir) = (has("hooks"), has("state_dir"));
     let server = section.and_then(|field| server::read(&field));
     let prefix = server.as_ref().map_or(server::PREFIX, |server| &server.prefix);
     let oauth2_proxy = server.as_ref().is_some_and(|server| server.hooks.as_ref().is_some_and(|hooks| hooks.oauth2_proxy.is_some()));
-    let providers = provider::read_all(root.optional("providers"), prefix, oauth2_proxy);
-    let session = root.required("session").and_then(|field| session::read(&field));
+    let section = root.required("session");
+    let store = section.as_ref().and_then(session::store_of);
+    let session = section.and_then(|field| session::read(&field, state_dir));
+    let providers = provider::read_all(root.optional("providers"), prefix, oauth2_proxy, store);
     let mapping = identity::read(root.optional("identity"));
     let headers = headers::read(root.optional("headers"));
     let body = server.as_ref().map_or(server::BODY, |server| server.limits.body);
     let routes = root.required("routes").and_then(|field| {
-        let common = route::Common { providers: &providers, headers: &headers, prefix, oauth2_proxy, hooks, body };
+        let common = route::Common { providers: &providers, headers: &headers, prefix, oauth2_proxy, hooks, body, store };
         route::read_all(&field, &common)
     });
     root.finish(&[]);
@@ -60,7 +64,9 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
         policy.keep_claims(hooks::OAUTH2_CLAIMS);
     }
     let providers = providers.into_settings()?;
-    Some(Settings { server, providers, session, policy, routes })
+    let settings = Settings { server, providers, session, policy, routes };
+    agreement::check(&root, &settings)?;
+    Some(settings)
 }
 
 fn version(root: &Map<'_>) {

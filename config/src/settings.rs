@@ -13,6 +13,8 @@ use doorward_policy::session::SealingKeys;
 use doorward_policy::token::Algorithm;
 use ipnet::IpNet;
 
+pub use crate::key_ring::{KeyRing, KeyRingFault};
+
 /// Everything the edge needs to run.
 #[derive(Debug)]
 pub struct Settings {
@@ -51,6 +53,18 @@ pub struct Server {
     pub drain: Duration,
     /// The value of `Strict-Transport-Security` (RFC 6797 §6.1), ready to send.
     pub hsts: Option<String>,
+    /// A folder of our own files: sessions of `store: file`, and revocations.
+    pub state_dir: Option<PathBuf>,
+    /// The one host where people sign in, for all others; canonical, without port.
+    pub public_host: Option<String>,
+    /// What an admin call that changes something must present.
+    pub admin_token: Option<Secret<String>>,
+    /// True when it is the one printed in the examples: `serve` refuses it.
+    pub example_admin_token: bool,
+    /// A folder with pages instead of ours.
+    pub pages: Option<PathBuf>,
+    /// A denial says which rule denied, and what was missing.
+    pub explain_denials: bool,
 }
 
 /// One TLS listener.
@@ -167,6 +181,54 @@ pub struct Provider {
     pub userinfo: bool,
     /// Path on the app's host where the provider sends the browser after sign-out.
     pub after_logout: String,
+    /// What people read on the page that lets them choose.
+    pub label: String,
+    /// Not on that page.
+    pub hidden: bool,
+    /// Lower case. Addresses of these domains sign in here.
+    pub email_domains: Vec<String>,
+    pub response_mode: ResponseMode,
+    /// A sign-in may begin at this provider's word (OIDC Core §4).
+    pub third_party_login: bool,
+    /// Authorization parameters that a link to `login` may set.
+    pub login_parameters: Vec<LoginParameter>,
+    /// The refresh token is revoked there at sign-out (RFC 7009).
+    pub revoke_on_logout: bool,
+}
+
+/// How the provider sends its answer (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseMode {
+    Query,
+    FormPost,
+}
+
+/// A parameter of the authorization request that does not change what is asked for (OIDC Core §3.1.2.1, Auth0's `/authorize`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginParameter {
+    LoginHint,
+    UiLocales,
+    ScreenHint,
+    Organization,
+    Invitation,
+    Connection,
+}
+
+impl LoginParameter {
+    pub const ALL: &'static [Self] =
+        &[Self::LoginHint, Self::UiLocales, Self::ScreenHint, Self::Organization, Self::Invitation, Self::Connection];
+
+    /// As it is written, here and in the request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LoginHint => "login_hint",
+            Self::UiLocales => "ui_locales",
+            Self::ScreenHint => "screen_hint",
+            Self::Organization => "organization",
+            Self::Invitation => "invitation",
+            Self::Connection => "connection",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,10 +261,12 @@ pub enum AccessTokenType {
     Either,
 }
 
-/// The session cookie.
+/// Sessions: where they are kept, what seals them, and how long they live.
 #[derive(Debug)]
 pub struct Session {
-    /// The first seals, all of them open.
+    /// Where the sealing keys come from: read again when a file changes.
+    pub key_ring: KeyRing,
+    /// The keys as they were when the configuration was read. The first seals, all of them open.
     pub keys: SealingKeys,
     /// True when the key is the one printed in the examples: `serve` refuses it.
     pub example_key: bool,
@@ -210,6 +274,68 @@ pub struct Session {
     pub idle: Duration,
     /// After this long, it ends whatever happens.
     pub lifetime: Duration,
+    pub store: StoreKind,
+    /// With `store: redis`, or to share revocations of cookie sessions.
+    pub redis: Option<Redis>,
+    /// `None`: tokens are not refreshed. Only with a store on our side.
+    pub refresh: Option<Refresh>,
+    /// One cookie for this domain and all below it; canonical.
+    pub domain: Option<String>,
+    /// Exact addresses besides our own hosts where a sign-out may lead.
+    pub logout_targets: Vec<String>,
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In the browser: sealed claims, no tokens.
+    Cookie,
+    /// In this process.
+    Memory,
+    /// In [`Server::state_dir`].
+    File,
+    Redis,
+}
+
+impl StoreKind {
+    /// Whether sessions are kept on our side, and the cookie only names one.
+    pub fn is_server_side(self) -> bool {
+        match self {
+            Self::Cookie => false,
+            Self::Memory | Self::File | Self::Redis => true,
+        }
+    }
+}
+
+/// Redis or Valkey.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    pub topology: RedisTopology,
+    pub tls: bool,
+    /// PEM, instead of the system's trust store.
+    pub ca: Option<Vec<u8>>,
+    pub username: Option<String>,
+    pub password: Option<Secret<String>>,
+    pub database: i64,
+    /// Before each of our keys.
+    pub prefix: String,
+}
+
+/// Which servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisTopology {
+    Single { host: String, port: u16 },
+    Sentinel { sentinels: Vec<(String, u16)>, master: String },
+    Cluster(Vec<(String, u16)>),
+}
+
+/// When access tokens are renewed (RFC 6749 §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refresh {
+    /// This long before an access token ends.
+    pub ahead: Duration,
+    /// While the provider cannot be reached, a session goes on this long after it.
+    pub grace: Duration,
 }
 
 /// What `doorward-proxy` needs to forward a permitted request.
@@ -219,6 +345,10 @@ pub struct RouteSettings {
     pub upstream: Option<Upstream>,
     /// A request body in bytes; `None`: no limit.
     pub body_limit: Option<u64>,
+    /// A form whose session ended is kept, and offered again after sign-in.
+    pub keep_form: bool,
+    /// The fragment of an address survives the way to sign-in.
+    pub keep_fragment: bool,
 }
 
 /// One app: the same content behind every server of it.

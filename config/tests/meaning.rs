@@ -69,7 +69,7 @@ fn no_provider_is_needed_where_everything_is_public() {
     let text = format!("{before}session:{after}").replace("allow: signed-in", "allow: public");
     let settings = loads(&text).settings;
     let route = &settings.policy.routes()[0];
-    assert_eq!((route.provider, route.accept), (None, Accept::Session));
+    assert_eq!((route.providers.as_slice(), route.accept), (&[][..], Accept::Session));
 }
 
 #[test]

@@ -19,9 +19,6 @@ pub(super) const OAUTH2_CALLBACK: &str = "/oauth2/callback";
 /// What oauth2-proxy tells apps, and no other setting names.
 pub(super) const OAUTH2_CLAIMS: &[&str] = &["preferred_username", "groups"];
 
-/// In bytes. Less could be guessed, and no proxy sends a longer header.
-const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=1024;
-
 const EXAMPLE_SECRET: &str = include_str!("../../examples/secrets/hooks");
 
 /// `certified`: there are certificates in `server.tls`, or it is told anyway that there are none.
@@ -88,21 +85,9 @@ fn read_peers<'d>(map: &Map<'d>, proven: bool) -> Option<Vec<(IpNet, Field<'d>)>
     }
 }
 
-/// It travels in a header (`X-Doorward-Secret`), and every byte of it must arrive (RFC 9110 §5.5).
+/// What comes in `X-Doorward-Secret`.
 fn read_secret(field: &Field<'_>) -> Option<Secret<String>> {
-    const HELP: &str = "make one with `doorward keygen`, and give the same text to the proxies that ask";
-    let secret = field.secret_text()?;
-    if !secret.expose().bytes().all(|b| b.is_ascii_graphic()) {
-        return field.refuse("the secret is not visible ASCII alone", format!("it travels in a header, so no spaces either; {HELP}"));
-    }
-    let length = secret.expose().len();
-    if length < *SECRET_LENGTH.start() {
-        return field.refuse(format!("the secret is shorter than {} bytes", SECRET_LENGTH.start()), HELP);
-    }
-    if length > *SECRET_LENGTH.end() {
-        return field.refuse(format!("the secret is longer than {} bytes: no proxy would send it", SECRET_LENGTH.end()), HELP);
-    }
-    Some(secret)
+    field.header_secret("make one with `doorward keygen`, and give the same text to the proxies that ask")
 }
 
 fn read_tls(field: &Field<'_>, certified: bool) -> Option<bool> {

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod issuer;
+mod sign_in;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,10 +13,12 @@ use doorward_policy::token::Algorithm;
 use super::field::Field;
 use super::hooks::{OAUTH2_CALLBACK, OAUTH2_PREFIX};
 use super::map::Map;
+use super::session::SERVER_SIDE;
 use super::word;
 use crate::document::Span;
 use crate::problem::{Finding, WarningCode};
-use crate::settings::{AccessTokenType, Provider, ProviderKind};
+use crate::settings::{AccessTokenType, Provider, ProviderKind, StoreKind};
+use sign_in::SignIn;
 
 /// All providers, also those that could not be read: a route that names one of these has made no mistake.
 #[derive(Debug, Default)]
@@ -54,36 +57,48 @@ impl Providers {
 }
 
 /// `oauth2_proxy`: its callback must lead to a provider of ours.
-pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str, oauth2_proxy: bool) -> Providers {
+///
+/// `store`: where sessions are, when that is known.
+pub(super) fn read_all(field: Option<Field<'_>>, prefix: &str, oauth2_proxy: bool, store: Option<StoreKind>) -> Providers {
     let Some(field) = field else { return Providers::default() };
     let Some(map) = field.map() else {
         return Providers { broken: true, ..Providers::default() };
     };
     let mut providers = Providers::default();
-    let mut aliases: HashMap<String, Span> = HashMap::new();
+    let mut taken = Taken::default();
     for (entry, field) in map.entries() {
         let named = is_name(&entry.key);
         if !named {
             let help = "a-z, 0-9, `-` and `_`, at most 64: it is a part of the callback's address";
             field.reading.refuse::<()>(&entry.key_span, &field.key, format!("`{}` is no name for a provider", entry.key), help);
         }
-        let own = Own { prefix, oauth2_proxy };
-        let provider = read(&field, &entry.key, own, &mut aliases).filter(|_| named);
+        let own = Own { prefix, oauth2_proxy, store };
+        let provider = read(&field, &entry.key, own, &mut taken).filter(|_| named);
         providers.by_name.insert(entry.key.clone(), providers.list.len());
         providers.list.push((entry.key.clone(), provider));
     }
-    if oauth2_proxy && !aliases.contains_key(OAUTH2_CALLBACK) {
+    if oauth2_proxy && !taken.aliases.contains_key(OAUTH2_CALLBACK) {
         adopt_callback(&field, &mut providers);
     }
     providers
 }
 
-/// Paths that are taken before any alias.
+/// What is settled elsewhere in the file.
 #[derive(Debug, Clone, Copy)]
 struct Own<'p> {
+    /// Paths below it are taken before any alias.
     prefix: &'p str,
     /// oauth2-proxy's are Doorward's too.
     oauth2_proxy: bool,
+    /// `None`: that has a mistake of its own.
+    store: Option<StoreKind>,
+}
+
+/// What belongs to one provider each, and where it was first written.
+#[derive(Debug, Default)]
+struct Taken {
+    aliases: HashMap<String, Span>,
+    email_domains: HashMap<String, Span>,
 }
 
 /// One provider takes the callback that oauth2-proxy had; as its first alias, it is what the provider is told. Among
@@ -112,7 +127,7 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
 }
 
-fn read(field: &Field<'_>, name: &str, own: Own<'_>, aliases: &mut HashMap<String, Span>) -> Option<Provider> {
+fn read(field: &Field<'_>, name: &str, own: Own<'_>, taken: &mut Taken) -> Option<Provider> {
     let map = field.map()?;
     let kind = map.required("kind").and_then(|field| read_kind(&field));
     let insecure_http = map.or("insecure_http", false, Field::boolean);
@@ -120,11 +135,11 @@ fn read(field: &Field<'_>, name: &str, own: Own<'_>, aliases: &mut HashMap<Strin
     let client_id = map.required("client_id").and_then(|field| field.name());
     let client_auth = authentication::read(&map, kind);
     let audience = map.maybe("audience", |field| read_audience(field, client_id));
-    let scope = map.or("scope", "openid profile email".into(), read_scope);
+    let scope = map.or("scope", "openid profile email".into(), |field| read_scope(field, own.store));
     let organization = map.maybe("organization", |field| field.name().map(str::to_owned));
     let connection = map.maybe("connection", |field| field.text().map(str::to_owned));
     let authorize = map.or("authorize", BTreeMap::new(), read_authorize);
-    let callback_aliases = map.or("callback_aliases", Vec::new(), |field| read_aliases(field, own, aliases));
+    let callback_aliases = map.or("callback_aliases", Vec::new(), |field| read_aliases(field, own, &mut taken.aliases));
     let algorithms = map.or("algorithms", vec![Algorithm::Rs256], read_algorithms);
     let default_type = if kind == Some(ProviderKind::Auth0) { AccessTokenType::Either } else { AccessTokenType::AtJwt };
     let types = [("at+jwt", AccessTokenType::AtJwt), ("jwt", AccessTokenType::Jwt)];
@@ -132,6 +147,7 @@ fn read(field: &Field<'_>, name: &str, own: Own<'_>, aliases: &mut HashMap<Strin
     let ca = map.maybe("ca", |field| field.certificates().map(|(_, bytes)| bytes));
     let userinfo = map.or("userinfo", false, Field::boolean);
     let after_logout = map.or("after_logout", "/".into(), read_local_path);
+    let sign_in = SignIn::read(&map, name, own.store, &mut taken.email_domains);
     map.finish(hints(kind));
     if kind == Some(ProviderKind::Auth0) && audience == Some(None) {
         let finding =
@@ -139,6 +155,7 @@ fn read(field: &Field<'_>, name: &str, own: Own<'_>, aliases: &mut HashMap<Strin
         let help = "Auth0 would issue an opaque access token: bearer tokens cannot be accepted; add `audience: …`, the identifier of your API in Auth0";
         field.reading.report(finding.help(help));
     }
+    let sign_in = sign_in?;
     Some(Provider {
         name: name.to_owned(),
         kind: kind?,
@@ -157,6 +174,13 @@ fn read(field: &Field<'_>, name: &str, own: Own<'_>, aliases: &mut HashMap<Strin
         insecure_http: insecure_http?,
         userinfo: userinfo?,
         after_logout: after_logout?,
+        label: sign_in.label,
+        hidden: sign_in.hidden,
+        email_domains: sign_in.email_domains,
+        response_mode: sign_in.response_mode,
+        third_party_login: sign_in.third_party_login,
+        login_parameters: sign_in.login_parameters,
+        revoke_on_logout: sign_in.revoke_on_logout,
     })
 }
 
@@ -207,15 +231,15 @@ fn read_audience(field: &Field<'_>, client_id: Option<&str>) -> Option<String> {
     Some(audience.to_owned())
 }
 
-fn read_scope(field: &Field<'_>) -> Option<String> {
+fn read_scope(field: &Field<'_>, store: Option<StoreKind>) -> Option<String> {
     let names = field.each(|item| {
         let name = item.name()?;
         // RFC 6749 §3.3.
         if !name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
             return item.refuse(format!("`{}` is no scope", item.shown()), "visible ASCII without quotes and backslashes");
         }
-        if name == "offline_access" {
-            return item.refuse("refresh tokens are not kept with `store: cookie`", "leave `offline_access` out");
+        if name == "offline_access" && store == Some(StoreKind::Cookie) {
+            return item.refuse("`store: cookie` keeps no refresh token", format!("leave `offline_access` out, or {SERVER_SIDE}"));
         }
         Some(name.to_owned())
     })?;
@@ -231,7 +255,7 @@ fn read_authorize(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
         let text = field.text();
         if RESERVED_PARAMETERS.contains(&entry.key.as_str()) {
             let help = match entry.key.as_str() {
-                "audience" | "organization" | "connection" | "scope" => format!("write `{}` at the provider itself", entry.key),
+                "audience" | "organization" | "connection" | "scope" | "response_mode" => format!("write `{}` at the provider itself", entry.key),
                 _ => "leave it out".to_owned(),
             };
             return field.reading.refuse(&entry.key_span, &field.key, format!("parameter `{}` is set by Doorward itself", entry.key), help);

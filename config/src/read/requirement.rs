@@ -146,7 +146,7 @@ fn read_claims(field: &Field<'_>, test: impl Fn(ClaimPath, Vec<Json>) -> ClaimTe
 }
 
 /// Lower case, without `@`; a subdomain is another domain.
-fn email_domain(field: &Field<'_>) -> Option<Box<str>> {
+pub(super) fn email_domain(field: &Field<'_>) -> Option<Box<str>> {
     const HELP: &str = "the part behind the `@`, whole: `acme.dev`; subdomains are listed one by one";
     let text = field.name()?;
     match Host::parse(text.as_bytes()) {

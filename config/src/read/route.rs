@@ -1,6 +1,7 @@
 //! `routes`: one app at one place each.
 
 mod clash;
+mod keep;
 
 use std::collections::HashMap;
 
@@ -16,10 +17,11 @@ use super::hooks::OAUTH2_PREFIX;
 use super::map::Map;
 use super::provider::{Providers, is_name, is_under};
 use super::reading::Reading;
+use super::session::SERVER_SIDE;
 use super::{cors, rules, upstream, word};
 use crate::document::Span;
 use crate::problem::Finding;
-use crate::settings::{Rewrite, RouteSettings};
+use crate::settings::{Rewrite, RouteSettings, StoreKind};
 
 /// What all routes start from.
 pub(super) struct Common<'c> {
@@ -31,6 +33,8 @@ pub(super) struct Common<'c> {
     /// Other proxies ask: a route may be without an app.
     pub(super) hooks: bool,
     pub(super) body: Option<u64>,
+    /// Where sessions are, when that is known.
+    pub(super) store: Option<StoreKind>,
 }
 
 /// A route and the places in the file that checks across routes point at.
@@ -84,9 +88,12 @@ fn read<'d>(item: &Field<'d>, common: &Common<'_>, names: &mut HashMap<String, S
         Some(field) => rules::read(&field, name.unwrap_or_default(), path.as_ref()),
         None => map.missing("rules", "without a rule everybody is refused; for example `rules: [{ allow: signed-in }]`"),
     };
-    let provider = read_provider(&map, common.providers, rules.as_deref());
-    let accept = read_accept(&map, common.providers, provider);
-    let pass_token = map.or("pass_token", false, |field| read_pass_token(field, accept));
+    let providers = read_providers(&map, common.providers, rules.as_deref());
+    let accept = read_accept(&map, common.providers, providers.as_deref());
+    let pass_token = map.or("pass_token", false, |field| read_pass_token(field, accept, common.store));
+    let signs_in = accept.zip(providers.as_ref()).map(|(accept, providers)| accept != Accept::Bearer && !providers.is_empty());
+    let keep_form = map.or("keep_form", false, |field| keep::read_form(field, signs_in, only_asked));
+    let keep_fragment = map.or("keep_fragment", false, |field| keep::read_fragment(field, signs_in));
     let headers = headers::read(map.optional("headers"));
     let keep = map.or("keep_headers", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(read_kept)));
     let cors = map.maybe("cors", cors::read);
@@ -97,6 +104,7 @@ fn read<'d>(item: &Field<'d>, common: &Common<'_>, names: &mut HashMap<String, S
         ("auth", "write `rules`"),
         ("servers", "write `upstream: { servers: [ … ] }`"),
         ("strip_prefix", "write `rewrite: { strip: … }`"),
+        ("providers", "write `provider`, which may be a list"),
     ]);
     let (hosts, keep) = (hosts?, keep?);
     let (hosts, host_spans) = hosts.into_iter().unzip();
@@ -105,7 +113,7 @@ fn read<'d>(item: &Field<'d>, common: &Common<'_>, names: &mut HashMap<String, S
         name: name?.into(),
         hosts,
         path: path?,
-        provider: provider?,
+        providers: providers?,
         accept: accept?,
         rules: rules?,
         headers: common.headers.with(headers),
@@ -113,7 +121,7 @@ fn read<'d>(item: &Field<'d>, common: &Common<'_>, names: &mut HashMap<String, S
         pass_token: pass_token?,
         cors: cors?,
     };
-    let settings = RouteSettings { upstream: upstream?, body_limit: body_limit? };
+    let settings = RouteSettings { upstream: upstream?, body_limit: body_limit?, keep_form: keep_form?, keep_fragment: keep_fragment? };
     Some(ReadRoute { route, settings, field: item.clone(), hosts: host_spans, keep })
 }
 
@@ -198,65 +206,83 @@ fn read_replaced(field: &Field<'_>, path: &PathPrefix) -> Option<String> {
     }
 }
 
-/// `Some(None)`: nobody needs to sign in here.
-fn read_provider(map: &Map<'_>, providers: &Providers, rules: Option<&[Rule]>) -> Option<Option<usize>> {
+/// In the order written; none: nobody needs to sign in here.
+fn read_providers(map: &Map<'_>, providers: &Providers, rules: Option<&[Rule]>) -> Option<Vec<usize>> {
     if let Some(field) = map.optional("provider") {
-        let name = field.name()?;
-        return match providers.find(name) {
-            Some(index) => Some(Some(index)),
-            None if providers.is_broken() => None,
-            None if providers.names().is_empty() => {
-                field.refuse(format!("there is no provider `{}`", field.shown()), "write it under `providers`")
+        let mut named = Vec::new();
+        let read: Option<Vec<()>> = super::field::all(field.items_or_one()?.iter().map(|item| {
+            let index = read_provider(item, providers)?;
+            if named.contains(&index) {
+                return item.refuse(format!("provider `{}` is in the list already", item.shown()), "leave it out");
             }
-            None => {
-                let known = providers.names();
-                field.unknown(&format!("there is no provider `{}`: known are {}", field.shown(), word::list(&known)), &known)
-            }
-        };
+            named.push(index);
+            Some(())
+        }));
+        return read.map(|_| named);
     }
     let names = providers.names();
     if let [_] = names.as_slice() {
-        return Some(Some(0));
+        return Some(vec![0]);
     }
     let protected = rules?.iter().any(|rule| !rule.allow.is_anonymous());
     match names.as_slice() {
-        _ if !protected => Some(None),
+        _ if !protected => Some(Vec::new()),
         _ if providers.is_broken() => None,
         [] => map.missing("provider", "people must sign in here: write one under `providers`, and name it"),
-        several => map.missing("provider", format!("there are several: choose {}", word::list(several))),
+        several => map.missing(
+            "provider",
+            format!("there are several: choose {}; or list those that people may choose from", word::list(several)),
+        ),
+    }
+}
+
+fn read_provider(field: &Field<'_>, providers: &Providers) -> Option<usize> {
+    match providers.find(field.name()?) {
+        Some(index) => Some(index),
+        None if providers.is_broken() => None,
+        None if providers.names().is_empty() => {
+            field.refuse(format!("there is no provider `{}`", field.shown()), "write it under `providers`")
+        }
+        None => {
+            let known = providers.names();
+            field.unknown(&format!("there is no provider `{}`: known are {}", field.shown(), word::list(&known)), &known)
+        }
     }
 }
 
 /// `both` is what nobody needs to say; without an audience there are no tokens to verify, so it is the session alone.
-fn read_accept(map: &Map<'_>, providers: &Providers, provider: Option<Option<usize>>) -> Option<Accept> {
+fn read_accept(map: &Map<'_>, providers: &Providers, named: Option<&[usize]>) -> Option<Accept> {
     let field = map.optional("accept");
     let accept = match &field {
         Some(field) => field.one_of(&[("session", Accept::Session), ("bearer", Accept::Bearer), ("both", Accept::Both)])?,
         None => Accept::Both,
     };
-    let verifiable = match provider? {
-        Some(index) => providers.get(index)?.audience.is_some(),
-        None => false,
-    };
+    let named = named?;
+    let read: Option<Vec<_>> = named.iter().map(|index| providers.get(*index)).collect();
+    let verifiable = read?.iter().any(|provider| provider.audience.is_some());
     match (accept, field) {
-        (Accept::Bearer, Some(field)) if !verifiable => {
-            let message = match provider? {
-                Some(index) => format!("provider `{}` has no `audience`, so its tokens cannot be verified", providers.names()[index]),
-                None => "without a provider there are no tokens to verify".to_owned(),
-            };
-            field.refuse(message, "add `audience` to the provider: the identifier of the API")
-        }
+        (Accept::Bearer, Some(field)) if !verifiable => match named {
+            [] => field.refuse("without a provider there are no tokens to verify", "add `audience` to the provider: the identifier of the API"),
+            [one] => {
+                let message = format!("provider `{}` has no `audience`, so its tokens cannot be verified", providers.names()[*one]);
+                field.refuse(message, "add `audience` to the provider: the identifier of the API")
+            }
+            _ => field.refuse(
+                "none of these providers has an `audience`, so their tokens cannot be verified",
+                "add `audience` to one of them: the identifier of the API",
+            ),
+        },
         (Accept::Both, _) if !verifiable => Some(Accept::Session),
         _ => Some(accept),
     }
 }
 
-fn read_pass_token(field: &Field<'_>, accept: Option<Accept>) -> Option<bool> {
+fn read_pass_token(field: &Field<'_>, accept: Option<Accept>, store: Option<StoreKind>) -> Option<bool> {
     let pass = field.boolean()?;
-    if pass && accept? == Accept::Session {
+    if pass && accept? == Accept::Session && store == Some(StoreKind::Cookie) {
         return field.refuse(
             "there is no token to pass on: `store: cookie` keeps none in a session",
-            "write `accept: bearer` (and an `audience` at the provider), or take `pass_token` away",
+            format!("{SERVER_SIDE}; or write `accept: bearer` (and an `audience` at the provider), or take `pass_token` away"),
         );
     }
     Some(pass)

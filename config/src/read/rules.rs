@@ -1,5 +1,7 @@
 //! A route's `rules`, and which of them can never match.
 
+mod step_up;
+
 use doorward_policy::access::{PathPattern, PathPrefix, Requirement, Rule};
 use http::Method;
 
@@ -51,14 +53,18 @@ fn read_rule<'d>(item: &Field<'d>, name: String) -> Option<Read<'d>> {
         Some(field) => super::requirement::read(&field),
         None => map.missing("allow", "say who may: `allow: signed-in`"),
     };
+    let step_up = map.maybe("step_up", |field| step_up::read(field, allow.as_ref()));
     map.finish(&[
+        ("max_age", "write `step_up: { max_age: … }`"),
+        ("acr_values", "write `step_up: { acr_values: [ … ] }`"),
+        ("mfa", "write `step_up: { acr_values: [ … ] }`"),
         ("paths", "write `path`, which may be a list"),
         ("method", "write `methods: [ … ]`"),
         ("deny", "rules say who is allowed; `allow: nobody` closes a path"),
     ]);
     let paths = paths?;
     let (patterns, paths) = paths.into_iter().map(|(pattern, span, text)| (pattern, (span, text))).unzip();
-    let rule = Rule { name: name.into(), paths: patterns, methods: methods?, allow: allow? };
+    let rule = Rule { name: name.into(), paths: patterns, methods: methods?, allow: allow?, step_up: step_up? };
     Some(Read { rule, field: item.clone(), paths })
 }
 

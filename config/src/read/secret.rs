@@ -1,6 +1,6 @@
 //! `{ file: … }`, `{ env: … }`, `{ credential: … }`, or the secret itself with a warning. No message says its value.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use doorward_policy::secret::Secret;
 
@@ -8,13 +8,26 @@ use super::field::Field;
 use crate::document::Value;
 use crate::problem::WarningCode;
 
+/// In bytes. Less could be guessed, and no peer sends a longer header.
+const HEADER_LENGTH: std::ops::RangeInclusive<usize> = 16..=1024;
+
 const SOURCES: &str = "write `{ file: … }`, `{ env: … }` or `{ credential: … }`";
 
 impl Field<'_> {
     /// The secret, without line breaks at its end; an empty one is a mistake.
     pub(super) fn secret(&self) -> Option<Secret<Vec<u8>>> {
+        self.secret_and_file().map(|(secret, _)| secret)
+    }
+
+    /// The same, and the file it stands in, if that is where it is.
+    pub(super) fn secret_and_file(&self) -> Option<(Secret<Vec<u8>>, Option<PathBuf>)> {
+        let mut file = None;
         let mut bytes = match self.value() {
-            Value::Map(_) => self.secret_from_source()?,
+            Value::Map(_) => {
+                let (path, bytes) = self.secret_from_source()?;
+                file = path;
+                bytes
+            }
             Value::Text(text) => {
                 if !text.expanded {
                     self.warn(WarningCode::InlineSecret, "a secret stands in the file itself", SOURCES);
@@ -30,7 +43,7 @@ impl Field<'_> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return self.refuse("the secret is empty", "put it where the key says it is");
         }
-        Some(Secret::new(bytes))
+        Some((Secret::new(bytes), file))
     }
 
     /// A secret that is text.
@@ -42,14 +55,30 @@ impl Field<'_> {
         }
     }
 
-    fn secret_from_source(&self) -> Option<Vec<u8>> {
+    /// A secret that travels in a header: every byte of it must arrive (RFC 9110 §5.5). `help` says how to make one.
+    pub(super) fn header_secret(&self, help: &str) -> Option<Secret<String>> {
+        let secret = self.secret_text()?;
+        if !secret.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return self.refuse("the secret is not visible ASCII alone", format!("it travels in a header, so no spaces either; {help}"));
+        }
+        let length = secret.expose().len();
+        if length < *HEADER_LENGTH.start() {
+            return self.refuse(format!("the secret is shorter than {} bytes", HEADER_LENGTH.start()), help);
+        }
+        if length > *HEADER_LENGTH.end() {
+            return self.refuse(format!("the secret is longer than {} bytes: nobody would send it", HEADER_LENGTH.end()), help);
+        }
+        Some(secret)
+    }
+
+    fn secret_from_source(&self) -> Option<(Option<PathBuf>, Vec<u8>)> {
         let map = self.map()?;
         let (file, env, credential) = (map.optional("file"), map.optional("env"), map.optional("credential"));
         map.finish(&[]);
         match (file, env, credential) {
-            (Some(file), None, None) => file.file().map(|(_, bytes)| bytes),
-            (None, Some(env), None) => env.environment_secret(),
-            (None, None, Some(credential)) => credential.credential_secret(),
+            (Some(file), None, None) => file.file().map(|(path, bytes)| (Some(path), bytes)),
+            (None, Some(env), None) => env.environment_secret().map(|bytes| (None, bytes)),
+            (None, None, Some(credential)) => credential.credential_secret().map(|bytes| (None, bytes)),
             (None, None, None) => self.refuse("it is not said where the secret is", SOURCES),
             _ => self.refuse("more than one place is named for the secret", "keep one of them"),
         }

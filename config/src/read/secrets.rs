@@ -3,7 +3,7 @@
 use crate::document::{Node, Span, Value};
 
 /// Names that a secret is written under, however they are spelled.
-const NAMES: &[&str] = &["client_secret", "private_key", "keys", "secret", "password", "passphrase", "token"];
+const NAMES: &[&str] = &["client_secret", "private_key", "keys", "secret", "password", "passphrase", "token", "admin_token"];
 
 /// Every text under such a key, except where it only says where the secret is.
 pub(super) fn in_tree(node: &Node, spans: &mut Vec<Span>) {
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn log_01_a_misspelled_secret_is_still_covered() {
         for key in
-            ["client_secret", "client-secret", "client_secert", "clientSecret", "private_key", "privat_key", "keys", "PASSWORD", "token"]
+            ["client_secret", "client-secret", "client_secert", "clientSecret", "private_key", "privat_key", "keys", "PASSWORD", "token", "admin_token", "admin-tokn"]
         {
             assert!(is_secret(key), "{key}");
         }

@@ -1,5 +1,7 @@
 //! `server`: listeners, certificates, limits.
 
+mod own;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,9 +22,9 @@ pub(super) const BODY: Option<u64> = Some(10 << 20);
 
 const HOOKS_HINT: &str = "write `hooks: { listen: [ … ], trusted_peers: [ … ] }`: there every proxy asks in its own way";
 
-/// Whether other proxies ask, as far as can be said of a section that may have mistakes in it.
-pub(super) fn has_hooks(field: &Field<'_>) -> bool {
-    matches!(field.value(), Value::Map(entries) if entries.iter().any(|entry| entry.key == "hooks"))
+/// Whether a key is there, as far as can be said of a section that may have mistakes in it.
+pub(super) fn has(field: &Field<'_>, key: &str) -> bool {
+    matches!(field.value(), Value::Map(entries) if entries.iter().any(|entry| entry.key == key))
 }
 
 pub(super) fn read(field: &Field<'_>) -> Option<Server> {
@@ -53,14 +55,22 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     };
     let drain = map.or("drain", seconds(30), |field| field.duration_in(Duration::ZERO..=minutes(10)));
     let hsts = map.maybe("hsts", read_hsts);
+    let state_dir = map.maybe("state_dir", own::read_folder);
+    let public_host = map.maybe("public_url", |field| own::read_public_url(field, public_port));
+    let admin_token = map.maybe("admin_token", |field| own::read_admin_token(field, map.optional("admin").is_some()));
+    let pages = map.maybe("pages", own::read_pages);
+    let explain_denials = map.or("explain_denials", true, Field::boolean);
     map.finish(&[
-        ("public_url", "each app's host signs in by itself"),
+        ("state", "write `state_dir: …`"),
+        ("public_host", "write `public_url: https://…`"),
+        ("templates", "write `pages: …`, a folder"),
         ("forward_auth", HOOKS_HINT),
         ("forwardAuth", HOOKS_HINT),
         ("auth_request", HOOKS_HINT),
         ("ext_authz", HOOKS_HINT),
     ]);
     check_addresses(&map);
+    let admin_token = admin_token?;
     Some(Server {
         listen: listen?,
         hooks: hooks?,
@@ -74,6 +84,12 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
         limits: limits?,
         drain: drain?,
         hsts: hsts?,
+        state_dir: state_dir?,
+        public_host: public_host?,
+        example_admin_token: admin_token.as_ref().is_some_and(own::is_example),
+        admin_token,
+        pages: pages?,
+        explain_denials: explain_denials?,
     })
 }
 

@@ -1,75 +1,111 @@
-//! `session`: the keys that seal cookies, and how long a session lives.
+//! `session`: where sessions are kept, what seals them, and how long they live.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use doorward_policy::secret::Secret;
-use doorward_policy::session::SealingKeys;
+mod domain;
+mod keys;
+mod redis;
+mod target;
+
+use std::time::Duration;
 
 use super::field::Field;
-use super::quantity::{days, hours, minutes, words};
-use crate::settings::Session;
+use super::map::Map;
+use super::quantity::{days, hours, minutes, seconds, words};
+use super::word;
+use crate::document::Value;
+use crate::settings::{Redis, Refresh, Session, StoreKind};
 
-/// The key that anybody can read in the examples.
-const EXAMPLE_KEY: &str = include_str!("../../examples/secrets/session.key");
+const STORES: &[(&str, StoreKind)] =
+    &[("cookie", StoreKind::Cookie), ("memory", StoreKind::Memory), ("file", StoreKind::File), ("redis", StoreKind::Redis)];
 
-pub(super) fn read(field: &Field<'_>) -> Option<Session> {
+/// Where tokens are kept: said wherever one is asked for that no cookie holds.
+pub(super) const SERVER_SIDE: &str = "choose `session.store: memory`, `file` or `redis`: a cookie holds what is known about a person, and no tokens";
+
+/// The store that is asked for, as far as can be said of a section that may have mistakes in it.
+pub(super) fn store_of(field: &Field<'_>) -> Option<StoreKind> {
+    let Value::Map(entries) = field.value() else { return None };
+    match entries.iter().find(|entry| entry.key == "store").map(|entry| &entry.value.value) {
+        None => Some(StoreKind::Cookie),
+        Some(Value::Text(text)) => STORES.iter().find(|(word, _)| *word == text.text).map(|(_, store)| *store),
+        Some(_) => None,
+    }
+}
+
+/// `state_dir`: there is a folder for files of ours.
+pub(super) fn read(field: &Field<'_>, state_dir: bool) -> Option<Session> {
     let map = field.map()?;
-    let store = map.or("store", (), read_store);
-    let keys = map.required("keys").and_then(|field| read_keys(&field));
+    let store = map.or("store", StoreKind::Cookie, |field| read_store(field, state_dir));
+    let keys = map.required("keys").and_then(|field| keys::read(&field));
     let idle = map.or("idle", hours(1), |field| field.duration_in(minutes(1)..=days(30)));
     let lifetime = map.or("lifetime", hours(12), |field| field.duration_in(minutes(1)..=days(30)));
+    let redis = read_redis(&map, store_of(field));
+    let refresh = map.maybe("refresh", |refresh| read_refresh(refresh, store_of(field)));
+    let domain = map.maybe("domain", domain::read);
+    let logout_targets = map.or("logout_targets", Vec::new(), target::read_all);
     map.finish(&[
         ("secret", "write `keys: [{ file: … }]`"),
         ("key", "write `keys: [{ file: … }]`"),
         ("cookie_secret", "write `keys: [{ file: … }]`"),
+        ("cookie_domain", "write `domain: …`"),
+        ("valkey", "write `redis: { url: … }`: both speak the same"),
+        ("url", "write `redis: { url: … }`"),
+        ("dir", "write `state_dir: …` in `server`"),
     ]);
-    store?;
-    let ((keys, example_key), idle, lifetime) = (keys?, idle?, lifetime?);
+    let ((key_ring, keys, example_key), idle, lifetime) = (keys?, idle?, lifetime?);
     if idle > lifetime {
         let message = format!("a session would end after {} although it may idle for {}", words(lifetime), words(idle));
         let field = map.optional("idle").or_else(|| map.optional("lifetime"))?;
         return field.refuse(message, "`idle` is at most `lifetime`");
     }
-    Some(Session { keys, example_key, idle, lifetime })
+    Some(Session {
+        key_ring,
+        keys,
+        example_key,
+        idle,
+        lifetime,
+        store: store?,
+        redis: redis?,
+        refresh: refresh?,
+        domain: domain?,
+        logout_targets: logout_targets?,
+    })
 }
 
-fn read_store(field: &Field<'_>) -> Option<()> {
-    match field.any_text()? {
-        "cookie" => Some(()),
-        "memory" | "file" | "redis" => {
-            field.refuse(format!("store `{}` is not built yet", field.shown()), "only `cookie` is; it needs no server at all")
-        }
-        _ => field.unknown(&format!("`{}` is no session store", field.shown()), &["cookie"]),
-    }
-}
-
-/// The ring, and whether the example's key is in it.
-fn read_keys(field: &Field<'_>) -> Option<(SealingKeys, bool)> {
-    let keys = field.each(read_key)?;
-    let example_key = decode(EXAMPLE_KEY.trim().as_bytes()).is_some_and(|example| keys.iter().any(|key| key.matches(&example)));
-    match SealingKeys::new(&keys) {
-        Ok(ring) => Some((ring, example_key)),
-        Err(fault) => field.fault(&fault, "one key for each file, the newest first"),
-    }
-}
-
-fn read_key(field: &Field<'_>) -> Option<Secret<Vec<u8>>> {
-    const HELP: &str = "32 random bytes in base64; make a new one with `doorward keygen`";
-    let text = field.secret()?;
-    let Some(bytes) = decode(text.expose()) else {
-        return field.refuse("the key is not base64", HELP);
+fn read_store(field: &Field<'_>, state_dir: bool) -> Option<StoreKind> {
+    let text = field.any_text()?;
+    let Some((_, store)) = STORES.iter().find(|(word, _)| *word == text) else {
+        let known: Vec<&str> = STORES.iter().map(|(word, _)| *word).collect();
+        return field.unknown(&format!("`{}` is no session store: there are {}", field.shown(), word::list(&known)), &known);
     };
-    let key = Secret::new(bytes);
-    // Alone first, so that the one that is no key is the one underlined.
-    match SealingKeys::new(std::slice::from_ref(&key)) {
-        Ok(_) => Some(key),
-        Err(fault) => field.refuse(format!("the key cannot be used: {fault}"), HELP),
+    match store {
+        StoreKind::File if !state_dir => field.refuse("there is no folder for these files", "add `state_dir: …` to `server`"),
+        StoreKind::Cookie | StoreKind::Memory | StoreKind::File | StoreKind::Redis => Some(*store),
     }
 }
 
-/// Both alphabets, with or without padding.
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    [alphabet::STANDARD, alphabet::URL_SAFE].iter().find_map(|alphabet| GeneralPurpose::new(alphabet, config).decode(text).ok())
+/// `store`: where sessions are, when that is known.
+fn read_redis(map: &Map<'_>, store: Option<StoreKind>) -> Option<Option<Redis>> {
+    let redis = map.maybe("redis", redis::read);
+    match (map.optional("redis"), store) {
+        (None, Some(StoreKind::Redis)) => map.missing("redis", "say where it is: `redis: { url: \"redis://127.0.0.1:6379/0\" }`"),
+        (Some(field), Some(StoreKind::Memory | StoreKind::File)) => field.refuse(
+            "sessions are not kept in Redis",
+            "write `store: redis`, or `store: cookie` (then only sign-outs are shared through it); or take `redis` away",
+        ),
+        _ => redis,
+    }
+}
+
+/// RFC 6749 §6. The refresh token is the most valuable thing a browser's session has, and never goes to the browser.
+fn read_refresh(field: &Field<'_>, store: Option<StoreKind>) -> Option<Refresh> {
+    let map = match field.value() {
+        Value::Bool(_) => return field.refuse("expected a map, found true or false", "write `refresh: {}` for the usual times, or take it away"),
+        _ => field.map()?,
+    };
+    let ahead = map.or("ahead", minutes(1), |field| field.duration_in(seconds(5)..=hours(1)));
+    let grace = map.or("grace", minutes(5), |field| field.duration_in(Duration::ZERO..=days(1)));
+    map.finish(&[("before", "write `ahead: …`"), ("every", "tokens are renewed before they end: write `ahead: …`")]);
+    if store == Some(StoreKind::Cookie) {
+        return field.refuse("`store: cookie` keeps no refresh token", SERVER_SIDE);
+    }
+    Some(Refresh { ahead: ahead?, grace: grace? })
 }
