@@ -7,12 +7,15 @@ mod decision;
 mod filter;
 mod pattern;
 mod requirement;
+mod several;
+mod step_up;
 mod table;
 
-pub use decision::{Challenge, CredentialFault, Decision, DenyReason, Permit, Standing};
+pub use decision::{Challenge, CredentialFault, Decision, DenyReason, Passes, Permit, Standing};
 pub use filter::{Filter, FilterFault};
 pub use pattern::{PathPattern, PathPrefix, PatternFault};
-pub use requirement::{ClaimTest, Needs, Requirement, Unmet};
+pub use requirement::{ClaimTest, Needs, Requirement, Unmet, domain_of};
+pub use step_up::{AUTHENTICATION_CLAIMS, StepUp};
 
 use std::net::IpAddr;
 
@@ -23,6 +26,7 @@ use crate::credential::Accept;
 use crate::headers::{HeaderMapping, OwnedNames};
 use crate::identity::IdentityMapping;
 use crate::request::{HostPattern, Target};
+use crate::time::Timestamp;
 use table::RouteTable;
 
 /// All routes with their rules, and what they have in common.
@@ -41,8 +45,9 @@ pub struct Route {
     pub name: Box<str>,
     pub hosts: Vec<HostPattern>,
     pub path: PathPrefix,
-    /// Index of the provider that signs people in here and issues the tokens; `None` only where every rule is public.
-    pub provider: Option<usize>,
+    /// Indices of the providers that sign people in here and issue the tokens, the first before the others; none only
+    /// where every rule is public.
+    pub providers: Vec<usize>,
     pub accept: Accept,
     pub rules: Vec<Rule>,
     pub headers: HeaderMapping,
@@ -63,6 +68,8 @@ pub struct Rule {
     /// None: every method. `GET` covers `HEAD`.
     pub methods: Vec<Method>,
     pub allow: Requirement,
+    /// How recent and how strong the sign-in must be (RFC 9470).
+    pub step_up: Option<StepUp>,
 }
 
 /// The route and rule that a target falls under.
@@ -80,6 +87,7 @@ pub struct RequestContext<'t> {
     pub target: &'t Target,
     /// The client's address: the socket's, or what a trusted proxy says.
     pub client: IpAddr,
+    pub now: Timestamp,
 }
 
 /// Two routes that nobody could tell apart.
@@ -141,7 +149,7 @@ impl Policy {
     /// The providers of the routes that answer for this host, in the order of the file; `name` is canonical.
     pub fn providers_of<'p>(&'p self, name: &'p str) -> impl Iterator<Item = usize> + 'p {
         let routes = self.routes.iter().filter(move |route| route.hosts.iter().any(|pattern| pattern.matches(name)));
-        routes.filter_map(|route| route.provider)
+        routes.flat_map(|route| route.providers.iter().copied())
     }
 
     /// The route of a target, whatever its rules say: for the provider of a sign-in and the answer to a preflight.
@@ -221,6 +229,9 @@ fn kept_claims(routes: &[Route], mapping: &IdentityMapping) -> Vec<Box<str>> {
     let mut kept: Vec<Box<str>> = ALWAYS_KEPT.iter().map(|name| (*name).into()).collect();
     let rules = routes.iter().flat_map(|route| &route.rules).flat_map(|rule| rule.allow.top_level());
     let headers = routes.iter().flat_map(|route| route.headers.top_level());
+    if routes.iter().flat_map(|route| &route.rules).any(|rule| rule.step_up.is_some()) {
+        kept.extend(AUTHENTICATION_CLAIMS.map(Into::into));
+    }
     kept.extend(mapping.top_level().into_iter().chain(rules).chain(headers).map(Into::into));
     kept.sort_unstable();
     kept.dedup();

@@ -6,12 +6,22 @@
 mod attempt;
 mod authorization;
 mod callback;
+mod handoff;
+mod logout_token;
+mod kept_form;
 mod return_to;
+mod rounds;
+mod wishes;
 
 pub use attempt::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, AttemptEntropy, AttemptFault, State};
 pub use authorization::{AuthorizationRequest, RESERVED_PARAMETERS};
 pub use callback::{Callback, CallbackFault, parse_parameters};
+pub use handoff::{Freshness, HANDOFF_LIFETIME, Handed, HandoffAttempt, HandoffCode, HandoffEntropy, HandoffRequest};
+pub use logout_token::{LogoutExpectation, LogoutTarget, LogoutToken};
+pub use kept_form::{FORM_LIFETIME, FORM_LIMIT, KeptForm};
 pub use return_to::{Places, ReturnTo, ReturnToFault};
+pub use rounds::{ROUNDS_COOKIE, ROUNDS_LIFETIME, Rounds};
+pub use wishes::{Asked, WISHES, WishFault, Wishes};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,15 @@
 //! A signed-in browser: what the session cookie holds, and for how long it counts.
 
+pub mod revocation;
+mod place;
+mod record;
+mod renewal;
 mod seal;
 
+pub use revocation::{Revocation, Revocations, SessionFacts, What};
+pub use place::{COOKIE, CookiePlace, DOMAIN_COOKIE, is_own_cookie, is_within};
+pub use renewal::{Freshness, RefreshTimes};
+pub use record::{Owner, Record, StoreKey, Ticket, Tokens};
 pub use seal::{KeyFault, NONCE_LENGTH, Purpose, SealingKeys};
 
 use std::time::Duration;
@@ -10,14 +18,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::time::Timestamp;
-
-/// The session cookie's name. `__Host-`: Secure, this host alone, path `/` (RFC 6265bis §4.1.3.2).
-pub const COOKIE: &str = "__Host-doorward";
-
-/// Whether a cookie of this name is Doorward's: it never reaches an app, and no app may set it.
-pub fn is_own_cookie(name: &[u8]) -> bool {
-    name.strip_prefix(COOKIE.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-") || rest.starts_with(b"."))
-}
 
 /// Name and value of the session cookie together; browsers keep 4096 bytes with the attributes.
 pub const COOKIE_LIMIT: usize = 3800;
@@ -50,6 +50,9 @@ pub struct Session {
     /// When the ID token was issued: revocations compare with it.
     #[serde(rename = "t")]
     pub issued: Timestamp,
+    /// When the provider wants it to be over (`session_expiry`).
+    #[serde(rename = "x", skip_serializing_if = "Option::is_none", default)]
+    pub cap: Option<Timestamp>,
     /// The claims that rules, roles and headers look at.
     #[serde(rename = "d")]
     pub claims: Map<String, Value>,
@@ -71,6 +74,8 @@ pub enum SessionFault {
     Expired,
     /// Of another provider or client than this route's.
     OtherProvider,
+    /// Signed out, here or at the provider, before its time.
+    Revoked,
 }
 
 impl SessionFault {
@@ -80,6 +85,7 @@ impl SessionFault {
             Self::Unreadable => "session_unreadable",
             Self::Expired => "session_expired",
             Self::OtherProvider => "session_other_provider",
+            Self::Revoked => "session_revoked",
         }
     }
 }
@@ -115,16 +121,32 @@ impl Session {
             seen: now,
             provider_session: claims.get("sid").and_then(Value::as_str).map(Into::into),
             issued,
+            cap: cap(claims),
             claims: kept,
         }
     }
 
-    /// Opens a session cookie of `host`, as a live session of this provider and client.
+    /// Whose session a cookie of `place` was, whether it is live or long over; `None` for what is none of ours.
+    pub fn owner_of<'p>(sealed: &[u8], keys: &SealingKeys, place: impl Into<CookiePlace<'p>>) -> Option<Owner> {
+        let place = place.into();
+        let plain = keys.open(Purpose::Session, place.name(), &place.binding(), sealed)?;
+        let session: Self = serde_json::from_slice(&plain).ok()?;
+        Some(Owner::of(&session))
+    }
+
+    /// Opens a session cookie of `place` (a host, or a domain), as a live session.
     ///
     /// # Errors
     /// [`SessionFault`]. Everything malformed is the same fault, found in the same way.
-    pub fn open(sealed: &[u8], keys: &SealingKeys, host: &str, limits: Limits, now: Timestamp) -> Result<Self, SessionFault> {
-        let plain = keys.open(Purpose::Session, COOKIE, host, sealed).ok_or(SessionFault::Unreadable)?;
+    pub fn open<'p>(
+        sealed: &[u8],
+        keys: &SealingKeys,
+        place: impl Into<CookiePlace<'p>>,
+        limits: Limits,
+        now: Timestamp,
+    ) -> Result<Self, SessionFault> {
+        let place = place.into();
+        let plain = keys.open(Purpose::Session, place.name(), &place.binding(), sealed).ok_or(SessionFault::Unreadable)?;
         let session: Self = serde_json::from_slice(&plain).map_err(|_| SessionFault::Unreadable)?;
         if session.version != VERSION {
             return Err(SessionFault::Unreadable);
@@ -134,9 +156,12 @@ impl Session {
     }
 
     /// The limits are ours, not the cookie's: a shorter lifetime in the configuration ends old sessions too.
-    fn check_limits(&self, limits: Limits, now: Timestamp) -> Result<(), SessionFault> {
+    ///
+    /// # Errors
+    /// [`SessionFault::Expired`].
+    pub fn check_limits(&self, limits: Limits, now: Timestamp) -> Result<(), SessionFault> {
         let from_the_future = self.began > now.plus(SKEW) || self.seen > now.plus(SKEW);
-        let over = self.began.plus(limits.lifetime) <= now || self.seen.plus(limits.idle) <= now;
+        let over = self.latest(limits) <= now || self.seen.plus(limits.idle) <= now;
         if from_the_future || over { Err(SessionFault::Expired) } else { Ok(()) }
     }
 
@@ -147,6 +172,17 @@ impl Session {
     pub fn belongs_to(&self, provider: &str, client_id: &str, issuer: &str) -> Result<(), SessionFault> {
         let same_issuer = self.claims.get("iss").and_then(Value::as_str) == Some(issuer);
         if &*self.provider == provider && &*self.client_id == client_id && same_issuer { Ok(()) } else { Err(SessionFault::OtherProvider) }
+    }
+
+    /// Whether this session counts where several providers are asked for, each with its name, our client there and its issuer:
+    /// it is of one of them.
+    ///
+    /// # Errors
+    /// [`SessionFault::OtherProvider`].
+    pub fn belongs_to_one_of<'c>(&self, providers: impl IntoIterator<Item = (&'c str, &'c str, &'c str)>) -> Result<(), SessionFault> {
+        let mut providers = providers.into_iter();
+        let own = providers.any(|(provider, client_id, issuer)| self.belongs_to(provider, client_id, issuer).is_ok());
+        if own { Ok(()) } else { Err(SessionFault::OtherProvider) }
     }
 
     /// Whether the cookie should be written anew so that the idle limit counts from now: at most ten times in it.
@@ -162,19 +198,39 @@ impl Session {
 
     /// When the session ends if nobody comes again.
     pub fn ends(&self, limits: Limits) -> Timestamp {
-        self.began.plus(limits.lifetime).min(self.seen.plus(limits.idle))
+        self.latest(limits).min(self.seen.plus(limits.idle))
     }
 
-    /// The cookie's value for `host`.
+    /// When it ends whatever happens.
+    pub fn latest(&self, limits: Limits) -> Timestamp {
+        let end = self.began.plus(limits.lifetime);
+        self.cap.map_or(end, |cap| cap.min(end))
+    }
+
+    /// The cookie's value for `place` (a host, or a domain).
     ///
     /// # Errors
     /// [`TooLarge`]: the sign-in fails and says so, rather than a session that is cut short.
-    pub fn seal(&self, keys: &SealingKeys, host: &str, nonce: [u8; NONCE_LENGTH]) -> Result<String, TooLarge> {
+    pub fn seal<'p>(
+        &self,
+        keys: &SealingKeys,
+        place: impl Into<CookiePlace<'p>>,
+        nonce: [u8; NONCE_LENGTH],
+    ) -> Result<String, TooLarge> {
+        let place = place.into();
         let plain = serde_json::to_vec(self).unwrap_or_default();
-        let sealed = keys.seal(Purpose::Session, COOKIE, host, nonce, plain);
-        let size = COOKIE.len() + 1 + sealed.len();
+        let sealed = keys.seal(Purpose::Session, place.name(), &place.binding(), nonce, plain);
+        let size = place.name().len() + 1 + sealed.len();
         if size > COOKIE_LIMIT { Err(TooLarge(size)) } else { Ok(sealed) }
     }
+}
+
+/// Auth0's enterprise connections: the session must not outlive this `NumericDate`. One that cannot be read ends it.
+fn cap(claims: &Map<String, Value>) -> Option<Timestamp> {
+    claims.get("session_expiry").filter(|value| !value.is_null()).map(|value| {
+        #[allow(clippy::cast_possible_truncation)]
+        value.as_f64().map_or(Timestamp(0), |seconds| Timestamp(seconds as i64))
+    })
 }
 
 #[cfg(test)]

@@ -8,13 +8,15 @@ mod header;
 mod json;
 mod keys;
 
-pub use claims::{AccessTokenProfile, IdTokenExpectation, LEEWAY, access_token_hash_matches};
+pub use claims::{AccessTokenProfile, IdTokenExpectation, LEEWAY, Nonce, access_token_hash_matches, is_of_organization};
 pub use keys::{Algorithm, KeySet, KeySetFault};
 
 use serde_json::{Map, Value};
 
 use crate::credential::{RawToken, TOKEN_LIMIT};
+use crate::login::{LogoutExpectation, LogoutToken};
 use crate::time::Timestamp;
+pub(crate) use claims::{audience, check_issuer, check_subject, check_times, check_types, time};
 use header::Header;
 
 /// Tokens that sit on this side of a check are told apart by their header's `typ` (RFC 8725 §3.11).
@@ -26,6 +28,8 @@ pub enum TokenType {
     Jwt,
     /// Either: Auth0 issues both, depending on the API's token dialect.
     Either,
+    /// `logout+jwt` (Back-Channel Logout §2.4), or as [`Self::Jwt`]: Auth0 writes `JWT`.
+    Logout,
 }
 
 /// A token whose structure and header were read; its claims are out of reach until it is verified.
@@ -70,6 +74,8 @@ pub enum TokenFault {
     AccessTokenHash,
     Organization,
     Subject,
+    /// `events` does not say what the token must be about, or says it where nothing happened.
+    Events,
 }
 
 impl TokenFault {
@@ -95,6 +101,7 @@ impl TokenFault {
             Self::AccessTokenHash => "token_access_token_hash",
             Self::Organization => "token_organization",
             Self::Subject => "token_subject",
+            Self::Events => "token_events",
         }
     }
 }
@@ -141,6 +148,14 @@ impl<'t> UnverifiedToken<'t> {
         Ok(VerifiedToken { claims, expires })
     }
 
+    /// Verifies a provider's word that a session or a person is signed out (Back-Channel Logout §2.6).
+    ///
+    /// # Errors
+    /// As above.
+    pub fn verify_logout_token(&self, keys: &KeySet, expected: &LogoutExpectation<'_>, now: Timestamp) -> Result<LogoutToken, TokenFault> {
+        LogoutToken::check(&self.verified_claims(keys)?, expected, now)
+    }
+
     /// Verifies an ID token that answered our own request (OIDC Core §3.1.3.7).
     ///
     /// # Errors
@@ -165,6 +180,16 @@ impl VerifiedToken {
     pub(crate) fn into_claims(self) -> Map<String, Value> {
         self.claims
     }
+}
+
+/// Which issuer a token says it is from. Nobody has checked that: it says in which order providers are asked, and no more.
+pub fn claimed_issuer(raw: RawToken<'_>) -> Option<String> {
+    let text = raw.expose();
+    if text.len() > TOKEN_LIMIT {
+        return None;
+    }
+    let claims = json::object(&json::base64url(text.split('.').nth(1)?).ok()?).ok()?;
+    claims.get("iss").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Reads a JSON object of a provider's answer as strictly as a token's claims: no doubled members.

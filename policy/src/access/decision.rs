@@ -44,7 +44,17 @@ pub struct Permit {
     route: usize,
     edits: HeaderEdits,
     authenticated: bool,
-    pass_token: bool,
+    passes: Passes,
+}
+
+/// The token that an app is given, in `Authorization`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passes {
+    Nothing,
+    /// The one presented, which was verified.
+    Bearer,
+    /// The access token of the session, if there is one that has not ended; never what the client sent.
+    OfSession,
 }
 
 impl Permit {
@@ -62,9 +72,9 @@ impl Permit {
         self.authenticated
     }
 
-    /// Whether the bearer token, which was verified, goes on to the app.
-    pub fn pass_token(&self) -> bool {
-        self.pass_token
+    /// Which token goes on to the app.
+    pub fn passes(&self) -> Passes {
+        self.passes
     }
 }
 
@@ -75,6 +85,8 @@ pub enum Challenge {
     SignIn(Option<SessionFault>),
     /// A bearer token (RFC 6750 §3): no error when none was presented.
     Bearer(Option<CredentialFault>),
+    /// Signing in again, more recently or more strongly than what was presented, which is good otherwise (RFC 9470).
+    StepUp(Proof),
 }
 
 /// Why a request is refused: a closed list; each has one label here and one status and sentence in `respond.rs`.
@@ -222,7 +234,9 @@ impl CredentialFault {
 pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: &Standing<'_>) -> Decision {
     let needs = match &found.rule.allow {
         Requirement::Nobody => return Decision::Deny(DenyReason::Nobody),
-        Requirement::Public => return admit(found, known(standing)),
+        // A rule that asks how somebody signed in asks for somebody.
+        Requirement::Public if found.rule.step_up.is_none() => return admit(found, known(standing)),
+        Requirement::Public => None,
         Requirement::SignedIn => None,
         Requirement::Needs(needs) => Some(needs),
     };
@@ -230,7 +244,7 @@ pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: 
         if !needs.network_allows(context.client) {
             return Decision::Deny(DenyReason::Network);
         }
-        if needs.anonymous {
+        if needs.anonymous && found.rule.step_up.is_none() {
             return admit(found, known(standing));
         }
     }
@@ -241,9 +255,13 @@ pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: 
         Standing::Refused(CredentialFault::TooMany) => return Decision::Deny(DenyReason::TooMany),
         Standing::Refused(fault) => return Decision::Challenge(challenge(found.route.accept, Some(*fault))),
     };
-    match needs.map_or(Ok(()), |needs| needs.met_by(identity)) {
-        Ok(()) => admit(found, Some(identity)),
-        Err(unmet) => Decision::Deny(unmet.into()),
+    // Whoever lacks a right would lack it after another sign-in too.
+    if let Err(unmet) = needs.map_or(Ok(()), |needs| needs.met_by(identity)) {
+        return Decision::Deny(unmet.into());
+    }
+    match &found.rule.step_up {
+        Some(step_up) if !step_up.met_by(identity.claims(), context.now) => Decision::Challenge(Challenge::StepUp(identity.proof())),
+        Some(_) | None => admit(found, Some(identity)),
     }
 }
 
@@ -280,12 +298,16 @@ fn admit(found: &Match<'_>, identity: Option<&Identity>) -> Decision {
         Ok(edits) => edits.unwrap_or_default(),
         Err(_) => return Decision::Deny(DenyReason::IdentityTooLarge),
     };
-    let bearer = identity.is_some_and(|identity| identity.proof() == Proof::Bearer);
+    let passes = match identity.filter(|_| found.route.pass_token).map(Identity::proof) {
+        None => Passes::Nothing,
+        Some(Proof::Bearer) => Passes::Bearer,
+        Some(Proof::Session) => Passes::OfSession,
+    };
     Decision::Allow(Permit {
         route: found.route_index,
         edits,
         authenticated: identity.is_some(),
-        pass_token: bearer && found.route.pass_token,
+        passes,
     })
 }
 

@@ -101,12 +101,16 @@ impl Needs {
     }
 }
 
-/// The domain of an address that the provider verified, with exactly one `@` and nothing that needs quoting.
+/// The domain of an address that the provider verified.
 pub(super) fn email_domain(identity: &Identity) -> Option<&str> {
-    let email = identity.email().filter(|_| identity.email_is_verified())?;
-    let mut parts = email.split('@');
+    identity.email().filter(|_| identity.email_is_verified()).and_then(domain_of)
+}
+
+/// The domain of an e-mail address with exactly one `@` and nothing that needs quoting.
+pub fn domain_of(address: &str) -> Option<&str> {
+    let mut parts = address.split('@');
     let (Some(local), Some(domain), None) = (parts.next(), parts.next(), parts.next()) else { return None };
-    let plain = !local.is_empty() && email.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"');
+    let plain = !local.is_empty() && address.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"');
     plain.then_some(domain)
 }
 

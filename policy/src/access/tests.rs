@@ -22,6 +22,7 @@ fn rule(name: &str, paths: &[&str], methods: &[Method], allow: Requirement) -> R
         paths: paths.iter().map(|text| PathPattern::parse(text).unwrap()).collect(),
         methods: methods.to_vec(),
         allow,
+        step_up: None,
     }
 }
 
@@ -31,7 +32,7 @@ fn route(name: &str, host: &str, prefix: &str, rules: Vec<Rule>) -> Route {
         name: name.into(),
         hosts: vec![HostPattern::parse(host).unwrap()],
         path: PathPrefix::parse(prefix).unwrap(),
-        provider: Some(0),
+        providers: vec![0],
         accept: Accept::Both,
         rules,
         headers,
@@ -63,11 +64,12 @@ fn identity(claims: Value) -> Identity {
 fn decided(allow: Requirement, standing: &Standing<'_>) -> &'static str {
     let policy = policy(vec![route("app", "app.example", "/", vec![rule("app/1", &[], &[], allow)])]);
     let target = target(Method::GET, "app.example", "/x");
-    let context = RequestContext { target: &target, client: "192.0.2.1".parse().unwrap() };
+    let context = RequestContext { target: &target, client: "192.0.2.1".parse().unwrap(), now: Timestamp(1000) };
     match policy.rule_for(&target).unwrap().decide(&context, standing) {
         Decision::Allow(_) => "allow",
         Decision::Challenge(Challenge::SignIn(_)) => "sign in",
         Decision::Challenge(Challenge::Bearer(_)) => "bearer",
+        Decision::Challenge(Challenge::StepUp(_)) => "step up",
         Decision::Deny(reason) => reason.label(),
     }
 }
@@ -280,7 +282,7 @@ fn adv_o2p_15_an_empty_role_matches_nothing() {
 fn hdr_42_43_headers_are_absent_without_their_claim_and_all_refused_beyond_the_budget() {
     let policy = policy(vec![route("app", "app.example", "/", vec![rule("app/1", &[], &[], Requirement::SignedIn)])]);
     let target = target(Method::GET, "app.example", "/x");
-    let context = RequestContext { target: &target, client: "192.0.2.1".parse().unwrap() };
+    let context = RequestContext { target: &target, client: "192.0.2.1".parse().unwrap(), now: Timestamp(1000) };
     let decide = |sub: Value| {
         let somebody = identity(json!({ "sub": sub }));
         match policy.rule_for(&target).unwrap().decide(&context, &Standing::Known(&somebody)) {

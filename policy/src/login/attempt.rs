@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::ReturnTo;
+use crate::access::StepUp;
 use crate::session::{NONCE_LENGTH, Purpose, SealingKeys};
 use crate::time::Timestamp;
 
@@ -18,6 +19,10 @@ pub const ATTEMPT_COOKIE: &str = "__Host-doorward-attempt.";
 pub const ATTEMPT_LIFETIME: Duration = Duration::from_secs(600);
 /// Attempts that one browser may have under way; the oldest gives way.
 pub const ATTEMPT_LIMIT: usize = 5;
+/// How old a state may be that still begins its sign-in anew: a tab that was left open over a day.
+const RESTART_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How far a sealing process's clock may be ahead of ours.
+const SKEW: Duration = Duration::from_secs(60);
 const STATE: &str = "state";
 
 /// What the browser holds: everything that ties the provider's answer to it (RFC 9700 §2.1, §4.7).
@@ -61,6 +66,12 @@ pub struct State {
     /// How many attempts went wrong before this one.
     #[serde(rename = "n", default)]
     pub retries: u8,
+    /// What the sign-in must bring besides who it is.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub step_up: Option<StepUp>,
+    /// The organization that was asked for by name, where the configuration names none.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<Box<str>>,
 }
 
 /// Why the callback has no attempt to continue.
@@ -74,6 +85,8 @@ pub enum AttemptFault {
     Expired,
     #[error("the attempt was used before")]
     Reused,
+    #[error("the browser holds something else in the place of this attempt")]
+    Foreign,
 }
 
 /// Random bytes for one attempt, drawn by the caller.
@@ -112,22 +125,26 @@ impl Attempt {
     /// Finds, among the browser's cookies, the attempt that `state` belongs to.
     ///
     /// # Errors
-    /// [`AttemptFault`]: lost when no cookie of that name opens here, expired when it is too old.
+    /// [`AttemptFault`]: foreign when the cookie of that name is not this attempt, expired when it is too old, lost when there
+    /// is none.
     pub fn resume(state: &State, cookie: Option<&[u8]>, keys: &SealingKeys, host: &str, now: Timestamp) -> Result<Self, AttemptFault> {
+        let attempt = cookie.map(|sealed| Self::open(state, sealed, keys, host).ok_or(AttemptFault::Foreign)).transpose()?;
         if state.began.plus(ATTEMPT_LIFETIME) <= now {
             return Err(AttemptFault::Expired);
         }
-        let name = format!("{ATTEMPT_COOKIE}{}", state.attempt);
-        let plain = cookie.and_then(|sealed| keys.open(Purpose::Attempt, &name, host, sealed)).ok_or(AttemptFault::Lost)?;
-        let attempt: Self = serde_json::from_slice(&plain).map_err(|_| AttemptFault::Lost)?;
-        let same = bool::from(attempt.id.as_bytes().ct_eq(state.attempt.as_bytes())) && attempt.provider == state.provider;
-        if !same {
-            return Err(AttemptFault::Lost);
-        }
-        if attempt.began.plus(ATTEMPT_LIFETIME) <= now || attempt.began > now.plus(Duration::from_secs(60)) {
+        let attempt = attempt.ok_or(AttemptFault::Lost)?;
+        if attempt.began.plus(ATTEMPT_LIFETIME) <= now || attempt.began > now.plus(SKEW) {
             return Err(AttemptFault::Expired);
         }
         Ok(attempt)
+    }
+
+    /// The attempt that `state` belongs to, and no other.
+    fn open(state: &State, sealed: &[u8], keys: &SealingKeys, host: &str) -> Option<Self> {
+        let plain = keys.open(Purpose::Attempt, &format!("{ATTEMPT_COOKIE}{}", state.attempt), host, sealed)?;
+        let attempt: Self = serde_json::from_slice(&plain).ok()?;
+        let same = bool::from(attempt.id.as_bytes().ct_eq(state.attempt.as_bytes())) && attempt.provider == state.provider;
+        same.then_some(attempt)
     }
 }
 
@@ -139,6 +156,19 @@ impl State {
             return_to: return_to.as_str().into(),
             began: attempt.began,
             retries,
+            step_up: None,
+            organization: None,
+        }
+    }
+
+    /// Whether a sign-in whose callback ended in `fault` begins anew by itself: once, and only one that this browser may well
+    /// have begun. What was used, or is somebody else's, would be an attacker's to repeat.
+    pub fn may_restart(&self, fault: AttemptFault, now: Timestamp) -> bool {
+        match fault {
+            AttemptFault::Lost | AttemptFault::Expired => {
+                self.retries == 0 && self.began <= now.plus(SKEW) && now < self.began.plus(RESTART_LIMIT)
+            }
+            AttemptFault::Reused | AttemptFault::Foreign | AttemptFault::State => false,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::Attempt;
+use super::{Asked, Attempt};
 
 /// Parameters that are ours to set: neither the configuration nor a caller can add a second one.
 pub const RESERVED_PARAMETERS: &[&str] = &[
@@ -34,6 +34,9 @@ pub struct AuthorizationRequest<'r> {
     pub organization: Option<&'r str>,
     pub connection: Option<&'r str>,
     pub extra: &'r BTreeMap<String, String>,
+    /// OAuth 2.0 Multiple Response Type Encoding Practices §2.1; `None`: as it is by default.
+    pub response_mode: Option<&'r str>,
+    pub asked: &'r Asked,
 }
 
 impl AuthorizationRequest<'_> {
@@ -49,6 +52,16 @@ impl AuthorizationRequest<'_> {
                 .filter(|(name, _)| !RESERVED_PARAMETERS.contains(&name.as_str()))
                 .map(|(name, value)| (name.as_str(), value.as_str())),
         );
+        // OIDC Core §3.1.2.1: `none` is answered with an error by whoever would have to ask something.
+        parameters.retain(|name, value| *name != "prompt" || !value.split(' ').any(|prompt| prompt == "none"));
+        // What is configured stays: a link only says what was left open.
+        let configured = [("organization", self.organization), ("connection", self.connection)];
+        let open = |name: &str| !configured.iter().any(|(own, value)| *own == name && value.is_some());
+        for (name, value) in self.asked.wishes.iter().filter(|(name, _)| open(name)) {
+            parameters.entry(name).or_insert(value);
+        }
+        let step_up: Vec<(&str, String)> = self.asked.step_up.iter().flat_map(|step_up| step_up.parameters()).collect();
+        parameters.extend(step_up.iter().map(|(name, value)| (*name, value.as_str())));
         let challenge = attempt.code_challenge();
         parameters.extend([
             ("response_type", "code"),
@@ -60,8 +73,8 @@ impl AuthorizationRequest<'_> {
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ]);
-        let optional = [("audience", self.audience), ("organization", self.organization), ("connection", self.connection)];
-        parameters.extend(optional.iter().filter_map(|(name, value)| value.map(|value| (*name, value))));
+        let optional = [("audience", self.audience), ("response_mode", self.response_mode)];
+        parameters.extend(optional.iter().chain(&configured).filter_map(|(name, value)| value.map(|value| (*name, value))));
         let mut url = endpoint.clone();
         url.query_pairs_mut().clear().extend_pairs(parameters);
         url

@@ -7,6 +7,8 @@ use crate::request::{Host, HostFault};
 
 /// Longest target, in bytes.
 const LIMIT: usize = 2048;
+/// Longest sealed hand-off in a target: it holds a target itself.
+const HANDOFF_LIMIT: usize = 6 * 1024;
 
 /// A path with query on this host, or an https address on a host that is ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +51,28 @@ impl ReturnTo {
         Self("/".into())
     }
 
+    /// Our own `login`, to go on with a hand-off: where a sign-in on the public host comes back to. What is sealed in it says
+    /// whether it is good for anything.
+    ///
+    /// # Errors
+    /// [`ReturnToFault`] for what nobody sealed.
+    pub fn to_handoff(sealed: &str, places: &impl Places) -> Result<Self, ReturnToFault> {
+        Self::parse(&format!("{}{HANDOFF}{sealed}", places.prefix()), places)
+    }
+
+    /// The sealed hand-off that this target goes on with.
+    pub fn handoff<'t>(&'t self, places: &impl Places) -> Option<&'t str> {
+        sealed_handoff(&self.0, places)
+    }
+
     /// Checks a target.
     ///
     /// # Errors
     /// [`ReturnToFault`].
     pub fn parse(text: &str, places: &impl Places) -> Result<Self, ReturnToFault> {
+        if sealed_handoff(text, places).is_some() {
+            return Ok(Self(text.into()));
+        }
         if text.is_empty() || text.len() > LIMIT {
             return Err(ReturnToFault::Length);
         }
@@ -93,6 +112,15 @@ impl ReturnTo {
     }
 }
 
+/// After the prefix: one of our own addresses that may be returned to.
+const HANDOFF: &str = "/login?handoff=";
+
+fn sealed_handoff<'t>(text: &'t str, places: &impl Places) -> Option<&'t str> {
+    let sealed = text.strip_prefix(places.prefix())?.strip_prefix(HANDOFF)?;
+    let plain = sealed.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    (plain && (1..=HANDOFF_LIMIT).contains(&sealed.len())).then_some(sealed)
+}
+
 fn host_of(authority: &str) -> Result<Host, ReturnToFault> {
     // No user information, no trailing dot, nothing escaped: one spelling only.
     if authority.ends_with('.') || authority.contains(".:") {
@@ -120,7 +148,8 @@ fn check_local(text: &str, places: &impl Places) -> Result<(), ReturnToFault> {
         return Err(ReturnToFault::Path);
     }
     let bare = decoded.split(';').next().unwrap_or(&decoded);
-    if places.reserves(bare) && decoded != format!("{}/whoami", places.prefix()) {
+    let welcome = |page: &str| decoded == format!("{}/{page}", places.prefix());
+    if places.reserves(bare) && !welcome("whoami") && !welcome("resume") {
         return Err(ReturnToFault::Loop);
     }
     Ok(())

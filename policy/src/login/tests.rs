@@ -56,7 +56,7 @@ fn oidc_01_a_state_of_another_browser_host_or_provider_is_none() {
     let my_cookie = mine.seal(&keys, HOST, [1; 12]);
     let their_state = state(&theirs);
     // The attacker's state, the victim's cookie.
-    assert_eq!(Attempt::resume(&their_state, Some(my_cookie.as_bytes()), &keys, HOST, NOW).err(), Some(AttemptFault::Lost));
+    assert_eq!(Attempt::resume(&their_state, Some(my_cookie.as_bytes()), &keys, HOST, NOW).err(), Some(AttemptFault::Foreign));
     assert_eq!(Attempt::resume(&their_state, None, &keys, HOST, NOW).err(), Some(AttemptFault::Lost));
     let sealed = their_state.seal(&keys, HOST, [2; 12]);
     assert_eq!(State::open(&sealed, &keys, "other.example.com", "auth0"), Err(AttemptFault::State));
@@ -66,7 +66,7 @@ fn oidc_01_a_state_of_another_browser_host_or_provider_is_none() {
     assert!(State::open(&sealed, &keys, HOST, "auth0").is_ok());
     // An attempt cookie is no state, and the other way round.
     assert_eq!(State::open(&my_cookie, &keys, HOST, "auth0"), Err(AttemptFault::State));
-    assert_eq!(Attempt::resume(&state(&mine), Some(sealed.as_bytes()), &keys, HOST, NOW).err(), Some(AttemptFault::Lost));
+    assert_eq!(Attempt::resume(&state(&mine), Some(sealed.as_bytes()), &keys, HOST, NOW).err(), Some(AttemptFault::Foreign));
 }
 
 #[test]
@@ -102,6 +102,8 @@ fn param_06_every_parameter_of_the_request_comes_once() {
         organization: None,
         connection: Some("google"),
         extra: &extra,
+        response_mode: None,
+        asked: &Asked::default(),
     };
     let endpoint = Url::parse("https://idp.example/authorize?tenant=1&nonce=evil").unwrap();
     let attempt = attempt(1);

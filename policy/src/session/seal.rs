@@ -20,8 +20,6 @@ const KEY_ID_LENGTH: usize = 8;
 const TAG_LENGTH: usize = 16;
 const VERSION: u8 = 1;
 const HEADER_LENGTH: usize = 1 + KEY_ID_LENGTH + NONCE_LENGTH;
-/// Longest value that is looked at.
-const SEALED_LIMIT: usize = 8 * 1024;
 
 /// What a sealed value is for. Each has a key of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,16 +29,40 @@ pub enum Purpose {
     Attempt,
     /// The `state` parameter (RFC 6749 §4.1.1).
     State,
+    /// What the cookie of a session in a store holds.
+    Ticket,
+    /// A session in a store.
+    Record,
+    /// A sign-in on its way from one of our hosts to another.
+    Handoff,
+    /// A form that waits for its sender to sign in again.
+    Form,
+    /// When this browser last came back from a sign-in.
+    Rounds,
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [Self::Session, Self::Attempt, Self::State];
+    pub(super) const ALL: [Self; 8] =
+        [Self::Session, Self::Attempt, Self::State, Self::Ticket, Self::Record, Self::Handoff, Self::Form, Self::Rounds];
 
     fn label(self) -> &'static str {
         match self {
             Self::Session => "session",
             Self::Attempt => "attempt",
             Self::State => "state",
+            Self::Ticket => "ticket",
+            Self::Record => "record",
+            Self::Handoff => "handoff",
+            Self::Form => "form",
+            Self::Rounds => "rounds",
+        }
+    }
+
+    /// Longest sealed value that is looked at: what browsers send is short, what stores keep need not be.
+    fn limit(self) -> usize {
+        match self {
+            Self::Session | Self::Attempt | Self::State | Self::Ticket | Self::Handoff | Self::Rounds => 8 * 1024,
+            Self::Record | Self::Form => 512 * 1024,
         }
     }
 }
@@ -52,7 +74,7 @@ pub struct SealingKeys {
 
 struct DerivedKeys {
     id: [u8; KEY_ID_LENGTH],
-    keys: [LessSafeKey; Purpose::ALL.len()],
+    keys: Vec<LessSafeKey>,
 }
 
 /// Why a key is refused.
@@ -120,9 +142,20 @@ impl SealingKeys {
         URL_SAFE_NO_PAD.encode(sealed)
     }
 
+    /// Whether both hold the same keys in the same order.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.ring.len() == other.ring.len() && self.ring.iter().zip(&other.ring).all(|(one, two)| one.id == two.id)
+    }
+
+    /// Whether a value that opens was sealed under another key than the first: the next one will not be.
+    pub fn is_old(&self, sealed: &[u8]) -> bool {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap_or_default();
+        bytes.get(1..=KEY_ID_LENGTH).is_some_and(|id| *id != self.ring[0].id)
+    }
+
     /// Opens a sealed value; `None` for everything that is not exactly one of ours for this place.
     pub fn open(&self, purpose: Purpose, name: &str, host: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-        if sealed.len() > SEALED_LIMIT {
+        if sealed.len() > purpose.limit() {
             return None;
         }
         let mut bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
@@ -176,15 +209,13 @@ impl DerivedKeys {
         };
         let mut id = [0; KEY_ID_LENGTH];
         expand("key id", &mut id)?;
-        Ok(Self { id, keys: [key(Purpose::Session)?, key(Purpose::Attempt)?, key(Purpose::State)?] })
+        let keys = Purpose::ALL.into_iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { id, keys })
     }
 
     fn key(&self, purpose: Purpose) -> &LessSafeKey {
-        match purpose {
-            Purpose::Session => &self.keys[0],
-            Purpose::Attempt => &self.keys[1],
-            Purpose::State => &self.keys[2],
-        }
+        // In the order of `Purpose::ALL`, which a test holds to be the order of the enum.
+        &self.keys[purpose as usize]
     }
 }
 

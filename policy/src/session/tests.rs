@@ -171,3 +171,26 @@ fn renewal_comes_at_most_ten_times_in_the_idle_limit() {
     assert!(!session.renewal_is_due(LIMITS, NOW.plus(Duration::from_secs(359))));
     assert!(session.renewal_is_due(LIMITS, NOW.plus(Duration::from_secs(360))));
 }
+
+#[test]
+fn sess_20_each_purpose_has_a_key_of_its_own() {
+    let keys = keys();
+    for (at, purpose) in Purpose::ALL.into_iter().enumerate() {
+        assert_eq!(purpose as usize, at);
+        let sealed = keys.seal(purpose, "n", "h", [1; NONCE_LENGTH], b"text".to_vec());
+        for other in Purpose::ALL {
+            assert_eq!(keys.open(other, "n", "h", sealed.as_bytes()).is_some(), other == purpose, "{purpose:?} as {other:?}");
+        }
+    }
+}
+
+#[test]
+fn sess_35_what_an_older_key_sealed_is_known_as_such() {
+    let (one, two) = (Secret::new((0..32).map(|at| at * 7 + 3).collect::<Vec<u8>>()), Secret::new((0..32).map(|at| at * 5 + 9).collect()));
+    let old = SealingKeys::new(std::slice::from_ref(&one)).unwrap();
+    let ring = SealingKeys::new(&[two, one]).unwrap();
+    let sealed = old.seal(Purpose::Session, "n", "h", [1; NONCE_LENGTH], b"text".to_vec());
+    assert!(!old.is_old(sealed.as_bytes()) && ring.is_old(sealed.as_bytes()));
+    assert!(ring.open(Purpose::Session, "n", "h", sealed.as_bytes()).is_some());
+    assert!(ring.is_same_as(&ring) && !ring.is_same_as(&old));
+}

@@ -39,6 +39,10 @@ impl AccessTokenProfile {
         check_types(claims)?;
         check_issuer(claims, &self.issuer)?;
         check_subject(claims)?;
+        // Back-Channel Logout §2.4: a logout token may look like any other JWT but for this; it opens nothing.
+        if claims.contains_key("events") {
+            return Err(TokenFault::Events);
+        }
         // RFC 8725 §3.9: meant for us.
         if !audience(claims)?.contains(&&*self.audience) {
             return Err(TokenFault::Audience);
@@ -52,12 +56,32 @@ impl AccessTokenProfile {
     }
 }
 
+/// What an ID token must repeat of our request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nonce<'e> {
+    /// It answers an authentication request: exactly this one.
+    Exactly(&'e str),
+    /// OIDC Core §12.2: it came with a refresh, where it need not say one, but no other than at sign-in.
+    Repeated(Option<&'e str>),
+}
+
+impl Nonce<'_> {
+    fn admits(self, said: Option<&str>) -> bool {
+        let same = |said: &str, expected: &str| bool::from(said.as_bytes().ct_eq(expected.as_bytes()));
+        match (self, said) {
+            (Self::Exactly(expected) | Self::Repeated(Some(expected)), Some(said)) => same(said, expected),
+            (Self::Repeated(_), None) => true,
+            (Self::Exactly(_), None) | (Self::Repeated(None), Some(_)) => false,
+        }
+    }
+}
+
 /// What an ID token must be to answer our request (OIDC Core §3.1.3.7).
 #[derive(Debug, Clone)]
 pub struct IdTokenExpectation<'e> {
     pub issuer: &'e str,
     pub client_id: &'e str,
-    pub nonce: &'e str,
+    pub nonce: Nonce<'e>,
     /// The access token it came with, for `at_hash`.
     pub access_token: Option<&'e str>,
     pub organization: Option<&'e str>,
@@ -84,8 +108,7 @@ impl IdTokenExpectation<'_> {
             return Err(TokenFault::NotFresh);
         }
         // (11) the answer to this very request.
-        let nonce = claims.get("nonce").and_then(Value::as_str).ok_or(TokenFault::Nonce)?;
-        if !bool::from(nonce.as_bytes().ct_eq(self.nonce.as_bytes())) {
+        if !self.nonce.admits(claims.get("nonce").and_then(Value::as_str)) {
             return Err(TokenFault::Nonce);
         }
         // §3.1.3.8: the access token that came with it.
@@ -107,13 +130,13 @@ pub fn access_token_hash_matches(algorithm: Algorithm, access_token: &str, at_ha
 }
 
 /// A claim of the wrong type is a token we do not understand, even where the claim is optional (CVE-2026-25537).
-fn check_types(claims: &Map<String, Value>) -> Result<(), TokenFault> {
+pub(crate) fn check_types(claims: &Map<String, Value>) -> Result<(), TokenFault> {
     let texts = TEXTS.iter().filter_map(|name| claims.get(*name)).all(Value::is_string);
     let times = TIMES.iter().filter_map(|name| claims.get(*name)).all(Value::is_number);
     if texts && times { Ok(()) } else { Err(TokenFault::ClaimType) }
 }
 
-fn check_issuer(claims: &Map<String, Value>, expected: &str) -> Result<(), TokenFault> {
+pub(crate) fn check_issuer(claims: &Map<String, Value>, expected: &str) -> Result<(), TokenFault> {
     match claims.get("iss").and_then(Value::as_str) {
         Some(issuer) if issuer == expected => Ok(()),
         Some(_) => Err(TokenFault::Issuer),
@@ -121,7 +144,7 @@ fn check_issuer(claims: &Map<String, Value>, expected: &str) -> Result<(), Token
     }
 }
 
-fn check_subject(claims: &Map<String, Value>) -> Result<(), TokenFault> {
+pub(crate) fn check_subject(claims: &Map<String, Value>) -> Result<(), TokenFault> {
     match claims.get("sub").and_then(Value::as_str) {
         Some(subject) if (1..=SUBJECT_LIMIT).contains(&subject.len()) => Ok(()),
         Some(_) => Err(TokenFault::Subject),
@@ -130,7 +153,7 @@ fn check_subject(claims: &Map<String, Value>) -> Result<(), TokenFault> {
 }
 
 /// RFC 7519 §4.1.3: one text, or an array of nothing but texts.
-fn audience(claims: &Map<String, Value>) -> Result<Vec<&str>, TokenFault> {
+pub(crate) fn audience(claims: &Map<String, Value>) -> Result<Vec<&str>, TokenFault> {
     match claims.get("aud") {
         Some(Value::String(one)) => Ok(vec![one]),
         Some(Value::Array(several)) => several.iter().map(|item| item.as_str().ok_or(TokenFault::ClaimType)).collect(),
@@ -139,15 +162,24 @@ fn audience(claims: &Map<String, Value>) -> Result<Vec<&str>, TokenFault> {
     }
 }
 
-/// Auth0: `org_id` is exact.
 fn check_organization(claims: &Map<String, Value>, expected: Option<&str>) -> Result<(), TokenFault> {
     match expected {
-        Some(organization) if claims.get("org_id").and_then(Value::as_str) != Some(organization) => Err(TokenFault::Organization),
+        Some(organization) if !is_of_organization(claims, organization) => Err(TokenFault::Organization),
         _ => Ok(()),
     }
 }
 
-fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, TokenFault> {
+/// Whether these claims are about a member of `organization`. Auth0's ids begin with `org_` and are exact; anything else is a
+/// name, which Auth0 keeps in lower case however it was written.
+pub fn is_of_organization(claims: &Map<String, Value>, organization: &str) -> bool {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    if organization.starts_with("org_") {
+        return text("org_id") == Some(organization);
+    }
+    text("org_name").is_some_and(|name| !name.is_empty() && name.eq_ignore_ascii_case(organization))
+}
+
+pub(crate) fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, TokenFault> {
     // RFC 7519 §4.1.4; a token without an end would be one for ever.
     let expires = time(claims, "exp")?.ok_or(TokenFault::MissingClaim)?;
     if expires.plus(LEEWAY) <= now {
@@ -163,7 +195,7 @@ fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp,
 }
 
 /// A `NumericDate` (RFC 7519 §2): a number, whole or not, between 1970 and 9999.
-fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, TokenFault> {
+pub(crate) fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, TokenFault> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds = value.as_f64().ok_or(TokenFault::ClaimType)?;
     if !(0.0..=LAST).contains(&seconds) {

@@ -41,12 +41,12 @@ impl Header {
 
 /// RFC 7515 §4.1.9: a media type, compared without case, `application/` understood.
 fn check_type(typ: Option<&Value>, wanted: TokenType) -> Result<bool, TokenFault> {
-    let (jwt, at_jwt) = match typ {
-        None => (true, false),
+    let (jwt, at_jwt, logout) = match typ {
+        None => (true, false, false),
         Some(Value::String(name)) => {
             let name = name.to_ascii_lowercase();
             let name = name.strip_prefix("application/").unwrap_or(&name);
-            (name == "jwt", name == "at+jwt")
+            (name == "jwt", name == "at+jwt", name == "logout+jwt")
         }
         Some(_) => return Err(TokenFault::Type),
     };
@@ -54,6 +54,7 @@ fn check_type(typ: Option<&Value>, wanted: TokenType) -> Result<bool, TokenFault
         TokenType::Jwt if jwt => Ok(false),
         TokenType::AtJwt if at_jwt => Ok(true),
         TokenType::Either if jwt || at_jwt => Ok(at_jwt),
+        TokenType::Logout if jwt || logout => Ok(false),
         _ => Err(TokenFault::Type),
     }
 }

@@ -575,9 +575,13 @@ mod id_token {
     }
 
     fn fault(changes: Value) -> Option<TokenFault> {
+        fault_with(Nonce::Exactly("n-1"), changes)
+    }
+
+    fn fault_with(nonce: Nonce<'_>, changes: Value) -> Option<TokenFault> {
         let signer = Signer::new("k1");
         let expected =
-            IdTokenExpectation { issuer: ISSUER, client_id: CLIENT, nonce: "n-1", access_token: Some(ACCESS), organization: None };
+            IdTokenExpectation { issuer: ISSUER, client_id: CLIENT, nonce, access_token: Some(ACCESS), organization: None };
         let token = signer.token(&id_claims(changes));
         let parsed = UnverifiedToken::parse(RawToken::new(&token), &[Algorithm::Es256], TokenType::Jwt).unwrap();
         parsed.verify_id_token(&signer.keys(), &expected, NOW).err()
@@ -615,4 +619,58 @@ mod id_token {
             assert_eq!(fault(json!({"nonce": nonce})), Some(TokenFault::Nonce), "{nonce}");
         }
     }
+
+    #[test]
+    fn refr_04_a_refreshed_id_token_repeats_the_nonce_or_says_none() {
+        for (sign_in, said, fault) in [
+            (Some("n-1"), json!(null), None),
+            (Some("n-1"), json!("n-1"), None),
+            (None, json!(null), None),
+            (Some("n-1"), json!("n-2"), Some(TokenFault::Nonce)),
+            (Some("n-1"), json!(""), Some(TokenFault::Nonce)),
+            (None, json!("n-1"), Some(TokenFault::Nonce)),
+        ] {
+            assert_eq!(fault_with(Nonce::Repeated(sign_in), json!({"nonce": said})), fault, "{sign_in:?} {said}");
+        }
+    }
+}
+
+fn logout_claims() -> Value {
+    let events = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "auth0|1", "iat": NOW.0, "exp": NOW.0 + 120, "jti": "j", "events": events})
+}
+
+#[test]
+fn logout_10_a_logout_token_says_what_it_is_or_nothing() {
+    let signer = Signer::new("k1");
+    let verify = |typ: Value| {
+        let header = claims_or_none(&json!({"alg": "ES256", "kid": "k1"}), "typ", typ);
+        let token = signer.sign(&header, &logout_claims());
+        let parsed = UnverifiedToken::parse(RawToken::new(&token), &[Algorithm::Es256], TokenType::Logout)?;
+        parsed.verify_logout_token(&signer.keys(), &LogoutExpectation { issuer: ISSUER, client_id: AUDIENCE }, NOW)
+    };
+    for typ in [Value::Null, json!("JWT"), json!("logout+jwt"), json!("application/logout+jwt"), json!("Logout+JWT")] {
+        assert!(verify(typ.clone()).is_ok(), "{typ}");
+    }
+    for typ in [json!("at+jwt"), json!("id+jwt"), json!("logout"), json!("secevent+jwt"), json!(1), json!("")] {
+        assert_eq!(verify(typ.clone()), Err(TokenFault::Type), "{typ}");
+    }
+}
+
+fn claims_or_none(object: &Value, name: &str, value: Value) -> Value {
+    let mut object = object.clone();
+    if !value.is_null() {
+        object[name] = value;
+    }
+    object
+}
+
+#[test]
+fn logout_10_a_logout_token_is_no_access_token() {
+    let signer = Signer::new("k1");
+    assert_eq!(fault(&signer.token(&logout_claims()), &signer), Some(TokenFault::Events));
+    let without = claims_with(json!({"jti": "j"}));
+    assert_eq!(fault(&signer.token(&without), &signer), None);
+    let typed = signer.sign(&json!({"alg": "ES256", "typ": "logout+jwt", "kid": "k1"}), &without);
+    assert_eq!(fault(&typed, &signer), Some(TokenFault::Type));
 }

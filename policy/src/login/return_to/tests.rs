@@ -208,6 +208,32 @@ fn redir_honest_targets_are_kept() {
 }
 
 #[test]
+fn redir_our_own_login_is_a_target_only_to_go_on_with_a_hand_off() {
+    let sealed = "aB-_9".repeat(1000);
+    let target = ReturnTo::to_handoff(&sealed, &Ours).unwrap();
+    assert_eq!(target.handoff(&Ours), Some(&*sealed));
+    assert_eq!(parse(target.as_str()).as_deref(), Ok(target.as_str()));
+    for bad in [
+        "/_doorward/login",
+        "/_doorward/login?handoff=",
+        "/_doorward/login?handoff=a&return_to=/x",
+        "/_doorward/login?handoff=a%20",
+        "/_doorward/login?handoff=a#b",
+        "/_doorward/login?handoff=a/../b",
+        "/_doorward/login?x=1&handoff=a",
+        "/_doorward/login/?handoff=a",
+        "/_doorward//login?handoff=a",
+        "/_doorward/%6cogin?handoff=a",
+        "/_doorward/logout?handoff=a",
+        "https://app.example.com/_doorward/login?handoff=a",
+        &format!("/_doorward/login?handoff={}", "a".repeat(6 * 1024 + 1)),
+    ] {
+        assert!(parse(bad).is_err(), "{bad}");
+    }
+    assert_eq!(ReturnTo::parse("/other/login?handoff=a", &Ours).unwrap().handoff(&Ours), None, "an app's own");
+}
+
+#[test]
 fn adv_o2p_03_a_domain_below_ours_needs_its_dot() {
     assert!(parse("https://badapps.example.com/").is_err());
     assert!(parse("https://apps.example.com/").is_err());
