@@ -1,0 +1,254 @@
+//! Sessions: found, begun and ended, whether the browser holds them or a store does.
+//!
+//! A session that this process knows is found without waiting for anybody. With a store the cookie only names it; what
+//! other processes did to it meanwhile is looked up beside the request, and is known here two seconds later at most.
+
+mod held;
+mod lookup;
+mod refresh;
+
+pub use held::{Held, Known};
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use doorward_config::settings::{Settings, StoreKind};
+use doorward_policy::access::CredentialFault;
+use doorward_policy::cookies::{self, Found};
+use doorward_policy::identity::Identity;
+use doorward_policy::session::{
+    CookiePlace, Limits, Owner, Record, Session, SessionFacts, SessionFault, StoreKey, Ticket, Tokens, TooLarge,
+};
+use doorward_policy::time::Timestamp;
+use http::HeaderMap;
+use tokio::runtime::Handle;
+
+use crate::entropy::{self, NoEntropy};
+use crate::gate::cookie_fields;
+use crate::keyring::Keyring;
+use crate::metrics::Metrics;
+use crate::reply;
+use crate::revocations::RevocationList;
+use crate::store::{Store, StoreFault};
+use crate::runtime::ProviderRuntime;
+use held::HeldSessions;
+use refresh::Refreshing;
+
+/// Everything about sessions that outlives a request.
+#[derive(Debug)]
+pub struct Sessions {
+    settings: Arc<Settings>,
+    keyring: Arc<Keyring>,
+    revocations: Arc<RevocationList>,
+    store: Arc<dyn Store>,
+    held: HeldSessions,
+    refreshing: Refreshing,
+    control: Handle,
+    metrics: Arc<Metrics>,
+    this: Weak<Self>,
+}
+
+/// A live session, as one request sees it.
+#[derive(Debug, Clone)]
+pub struct Live {
+    pub session: Arc<Session>,
+    pub identity: Arc<Identity>,
+    /// A `Set-Cookie` value, where the cookie has to be written anew.
+    pub renewal: Option<String>,
+    /// When it ends at the latest, whatever happens.
+    pub until: Timestamp,
+    /// Where a store keeps it.
+    pub held: Option<Arc<Held>>,
+}
+
+impl Live {
+    /// When it ends if nobody comes again.
+    pub fn ends(&self, limits: Limits) -> Timestamp {
+        self.held.as_ref().map_or_else(|| self.session.ends(limits), |held| held.until().min(self.until))
+    }
+
+    /// What revocations look at.
+    pub fn facts(&self) -> SessionFacts {
+        self.held.as_ref().map_or_else(|| self.session.facts(), |held| held.known().facts)
+    }
+
+    /// The access token, where one is kept and has not ended.
+    pub fn access_token(&self, now: Timestamp) -> Option<Box<str>> {
+        let known = self.held.as_ref()?.known();
+        let tokens = &known.record.tokens;
+        tokens.access_token.clone().filter(|_| tokens.access_expires.is_none_or(|expires| expires > now))
+    }
+}
+
+/// Why a session could not be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BeginFault {
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    #[error("the system's random source failed")]
+    NoEntropy,
+}
+
+impl From<NoEntropy> for BeginFault {
+    fn from(_: NoEntropy) -> Self {
+        Self::NoEntropy
+    }
+}
+
+/// Between two sweeps of sessions that are over.
+const SWEEP: Duration = Duration::from_secs(30);
+/// What is sealed into a store at most; its claims come from a provider, and nobody else can make them long.
+const RECORD_LIMIT: usize = 256 * 1024;
+
+impl Sessions {
+    pub fn new(
+        settings: Arc<Settings>,
+        keyring: Arc<Keyring>,
+        revocations: Arc<RevocationList>,
+        store: Arc<dyn Store>,
+        providers: &[Arc<ProviderRuntime>],
+        control: Handle,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            refreshing: Refreshing::new(&settings, providers),
+            settings,
+            keyring,
+            revocations,
+            store,
+            held: HeldSessions::default(),
+            control,
+            metrics,
+            this: this.clone(),
+        })
+    }
+
+    /// Forgets what is over, now and then, until its task is dropped.
+    pub async fn sweep(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.held.sweep(crate::clock::now());
+            self.metrics.sessions_known.set(i64::try_from(self.held.len()).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Whether the cookie only names the session.
+    pub fn is_server_side(&self) -> bool {
+        self.settings.session.store.is_server_side()
+    }
+
+    /// Idle and absolute limits.
+    pub fn limits(&self) -> Limits {
+        Limits { idle: self.settings.session.idle, lifetime: self.settings.session.lifetime }
+    }
+
+    /// Where the session cookie of a host lives.
+    pub fn place<'p>(&'p self, host: &'p str) -> CookiePlace<'p> {
+        CookiePlace::of(host, self.settings.session.domain.as_deref())
+    }
+
+    /// What the browser presents as its session.
+    pub fn presented<'h>(&self, headers: &'h HeaderMap, host: &str) -> Found<'h> {
+        cookies::find(cookie_fields(headers), self.place(host).name())
+    }
+
+    /// The live session behind a cookie of `host`.
+    ///
+    /// # Errors
+    /// [`CredentialFault::Session`], or [`CredentialFault::CannotVerify`] when the store that would know cannot be asked: that
+    /// is no reason to sign in again.
+    pub async fn find(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
+        match self.settings.session.store {
+            StoreKind::Cookie => self.in_cookie(sealed, host, now).map_err(CredentialFault::Session),
+            StoreKind::Memory | StoreKind::File | StoreKind::Redis => self.in_store(sealed, host, now).await,
+        }
+    }
+
+    fn in_cookie(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, SessionFault> {
+        let (limits, place, keys) = (self.limits(), self.place(host), self.keyring.keys());
+        let session = Session::open(sealed, &keys, place, limits, now)?;
+        // Reading what it is about takes longer than all the rest of this; mostly nobody is revoked.
+        if self.revocations.revokes(&session) {
+            return Err(SessionFault::Revoked);
+        }
+        let renewal = (session.renewal_is_due(limits, now) || keys.is_old(sealed))
+            .then(|| {
+                let renewed = session.renewed(now).seal(&keys, place, entropy::random().ok()?).ok()?;
+                let age = session.latest(limits).since(now).as_secs();
+                Some(reply::session_cookie(place, &renewed, Some(age)))
+            })
+            .flatten();
+        let until = session.latest(limits);
+        let identity = Arc::new(Identity::from_session(session.clone(), self.settings.policy.mapping()));
+        Ok(Live { session: Arc::new(session), identity, renewal, until, held: None })
+    }
+
+    /// Whose session a cookie of `host` names, or named before it ended.
+    pub fn owner_of(&self, sealed: &[u8], host: &str) -> Option<Owner> {
+        let (keys, place) = (self.keyring.keys(), self.place(host));
+        match self.is_server_side() {
+            true => Ticket::open(sealed, &keys, place).ok().map(|ticket| ticket.owner),
+            false => Session::owner_of(sealed, &keys, place),
+        }
+    }
+
+    /// Begins a session on `host`: the `Set-Cookie` value.
+    ///
+    /// # Errors
+    /// [`BeginFault`]; nobody is signed in then.
+    pub async fn begin(&self, session: Session, tokens: Tokens, host: &str) -> Result<String, BeginFault> {
+        let place = self.place(host);
+        let age = Some(self.settings.session.lifetime.as_secs());
+        if !self.is_server_side() {
+            let sealed = session.seal(&self.keyring.keys(), place, entropy::random()?)?;
+            self.observe_cookie(place, &sealed);
+            return Ok(reply::session_cookie(place, &sealed, age));
+        }
+        let ticket = Ticket::of(&session);
+        let until = session.ends(self.limits());
+        let record = Record::new(session, tokens);
+        let bytes = record.seal(&self.keyring.keys(), entropy::random()?);
+        if bytes.len() > RECORD_LIMIT {
+            return Err(TooLarge(bytes.len()).into());
+        }
+        self.store.create(&record.key(), bytes, until).await?;
+        self.held.insert(Held::new(record, self.settings.policy.mapping(), until, crate::clock::now()), crate::clock::now());
+        self.ticket(&ticket, host)
+    }
+
+    /// The cookie of a session that a store keeps already, for another of our hosts.
+    ///
+    /// # Errors
+    /// [`BeginFault::NoEntropy`].
+    pub fn ticket(&self, ticket: &Ticket, host: &str) -> Result<String, BeginFault> {
+        let place = self.place(host);
+        let sealed = ticket.seal(&self.keyring.keys(), place, entropy::random()?);
+        self.observe_cookie(place, &sealed);
+        Ok(reply::session_cookie(place, &sealed, Some(self.settings.session.lifetime.as_secs())))
+    }
+
+    /// Ends a session, here and wherever its cookie was copied to: nobody waits longer than the store's own bound.
+    pub async fn end(&self, session: &Session) {
+        let issuer = session.claims.get("iss").and_then(serde_json::Value::as_str).unwrap_or_default();
+        // What could not be stored is said there, counts here, and is stored later.
+        let _ = self.revocations.end_session(issuer, session, crate::clock::now()).await;
+        if self.is_server_side() {
+            self.held.remove(&session.id);
+            if let Err(fault) = self.store.remove(&StoreKey::of(&session.id)).await {
+                // It is revoked already; the store forgets it by itself.
+                tracing::warn!("a session that was ended could not be removed from the store: {fault}");
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn observe_cookie(&self, place: CookiePlace<'_>, sealed: &str) {
+        self.metrics.session_cookie_bytes.observe((place.name().len() + 1 + sealed.len()) as f64);
+    }
+}

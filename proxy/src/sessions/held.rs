@@ -1,0 +1,158 @@
+//! Sessions of the store, as this process knows them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use doorward_policy::identity::{Identity, IdentityMapping};
+use doorward_policy::session::{Record, Session, SessionFacts};
+use doorward_policy::time::Timestamp;
+
+/// Sessions held at once. Those that nobody used for longest give way; they are read from the store again when they come.
+const LIMIT: usize = 200_000;
+/// Sessions looked at to find one that may give way.
+const SAMPLE: usize = 16;
+
+/// One session.
+#[derive(Debug)]
+pub struct Held {
+    known: ArcSwap<Known>,
+    /// When it ends unless somebody comes, as far as this process knows.
+    until: AtomicI64,
+    /// The last request here.
+    seen: AtomicI64,
+    /// When the store was last asked about it.
+    asked: AtomicI64,
+    /// The `until` that the store was last told.
+    told: AtomicI64,
+    /// What refreshing keeps about it.
+    pub(super) refresh: super::refresh::State,
+    count: AtomicU64,
+}
+
+/// What is in it: replaced whole.
+#[derive(Debug)]
+pub struct Known {
+    pub record: Record,
+    pub session: Arc<Session>,
+    pub identity: Arc<Identity>,
+    pub facts: SessionFacts,
+}
+
+impl Known {
+    pub fn new(record: Record, mapping: &IdentityMapping) -> Self {
+        let session = Arc::new(record.session.clone());
+        let identity = Arc::new(Identity::from_session(record.session.clone(), mapping));
+        let facts = session.facts();
+        Self { record, session, identity, facts }
+    }
+}
+
+impl Held {
+    pub fn new(record: Record, mapping: &IdentityMapping, until: Timestamp, now: Timestamp) -> Self {
+        Self {
+            known: ArcSwap::from_pointee(Known::new(record, mapping)),
+            until: AtomicI64::new(until.0),
+            seen: AtomicI64::new(now.0),
+            asked: AtomicI64::new(now.0),
+            told: AtomicI64::new(until.0),
+            refresh: super::refresh::State::default(),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    /// What is known now. Takes no lock.
+    pub fn known(&self) -> Arc<Known> {
+        self.known.load_full()
+    }
+
+    /// Takes a newer record; an older or equal one changes nothing.
+    pub fn adopt(&self, record: Record, mapping: &IdentityMapping) {
+        let next = Arc::new(Known::new(record, mapping));
+        self.known.rcu(|known| if next.record.generation > known.record.generation { next.clone() } else { known.clone() });
+    }
+
+    pub fn until(&self) -> Timestamp {
+        Timestamp(self.until.load(Ordering::Relaxed))
+    }
+
+    /// Moves the end, never nearer.
+    pub(super) fn extend(&self, until: Timestamp) {
+        self.until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    /// Somebody is there.
+    pub(super) fn see(&self, now: Timestamp) {
+        self.seen.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Whether the store is to be asked now, `every` so many seconds: true for one caller only.
+    pub(super) fn is_to_be_asked(&self, every: i64, now: Timestamp) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        now.0.saturating_sub(asked) >= every && self.asked.compare_exchange(asked, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether the store is to be told a new end, `after` so many seconds: true for one caller only.
+    pub(super) fn is_to_be_told(&self, until: Timestamp, after: i64) -> bool {
+        let told = self.told.load(Ordering::Relaxed);
+        until.0.saturating_sub(told) >= after && self.told.compare_exchange(told, until.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The store was not told after all.
+    pub(super) fn untell(&self) {
+        self.told.store(0, Ordering::Relaxed);
+    }
+
+    fn last_used(&self) -> i64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Names each use of a random number within one process.
+    pub fn next_count(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// By the session's id. Sharded: a request holds a shard for one look-up.
+#[derive(Debug, Default)]
+pub(super) struct HeldSessions {
+    by_id: DashMap<Box<str>, Arc<Held>>,
+}
+
+impl HeldSessions {
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Held>> {
+        self.by_id.get(id).map(|held| held.value().clone())
+    }
+
+    /// Keeps it; another that came first stays. What is held then is the answer.
+    pub(super) fn insert(&self, held: Held, now: Timestamp) -> Arc<Held> {
+        self.make_room(now);
+        let id = held.known().record.session.id.clone();
+        self.by_id.entry(id).or_insert_with(|| Arc::new(held)).value().clone()
+    }
+
+    pub(super) fn remove(&self, id: &str) -> Option<Arc<Held>> {
+        self.by_id.remove(id).map(|(_, held)| held)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.by_id.retain(|_, held| held.until() > now);
+    }
+
+    /// The least recently used of a few: a request that finds the map full pays for a handful of look-ups, not for a search.
+    fn make_room(&self, now: Timestamp) {
+        if self.by_id.len() < LIMIT {
+            return;
+        }
+        let oldest = self.by_id.iter().take(SAMPLE).min_by_key(|held| if held.until() <= now { i64::MIN } else { held.last_used() });
+        let oldest = oldest.map(|held| held.key().clone());
+        if let Some(id) = oldest {
+            self.by_id.remove(&id);
+        }
+    }
+}

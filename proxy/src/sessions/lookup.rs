@@ -1,0 +1,141 @@
+//! Finding a session that a store keeps.
+
+use std::sync::Arc;
+
+use doorward_policy::access::CredentialFault;
+use doorward_policy::session::{Record, SessionFault, StoreKey, Ticket};
+use doorward_policy::time::Timestamp;
+
+use super::{Held, Live, Sessions};
+use crate::entropy;
+use crate::reply;
+
+/// Seconds after which a session that other processes may change is looked up again.
+const RECHECK: i64 = 2;
+
+impl Sessions {
+    pub(super) async fn in_store(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
+        let ticket = Ticket::open(sealed, &self.keyring.keys(), self.place(host)).map_err(CredentialFault::Session)?;
+        let held = match self.held.get(&ticket.id) {
+            Some(held) => held,
+            None => self.read(&ticket, now).await?,
+        };
+        let held = self.within_limits(held, &ticket, now).await?;
+        if self.revocations.is_revoked(&held.known().facts) {
+            self.forget(&ticket.id);
+            return Err(CredentialFault::Session(SessionFault::Revoked));
+        }
+        self.see(&held, now);
+        let known = self.fresh(&held, now).await?;
+        Ok(Live {
+            session: known.session.clone(),
+            identity: known.identity.clone(),
+            renewal: self.renewed_ticket(sealed, &ticket, host, now),
+            until: known.session.latest(self.limits()),
+            held: Some(held),
+        })
+    }
+
+    /// Reads a session that this process does not know yet.
+    async fn read(&self, ticket: &Ticket, now: Timestamp) -> Result<Arc<Held>, CredentialFault> {
+        let key = StoreKey::of(&ticket.id);
+        match self.store.read(&key).await {
+            Err(_) => Err(CredentialFault::CannotVerify),
+            // Ended, forgotten, or never there.
+            Ok(None) => Err(CredentialFault::Session(SessionFault::Expired)),
+            Ok(Some(stored)) => {
+                let record = Record::open(&stored.sealed, &self.keyring.keys(), &key);
+                let record = record.ok_or(CredentialFault::Session(SessionFault::Unreadable))?;
+                Ok(self.held.insert(Held::new(record, self.settings.policy.mapping(), stored.until, now), now))
+            }
+        }
+    }
+
+    /// Another process may have seen the person since: only what the store says as well is over.
+    async fn within_limits(&self, held: Arc<Held>, ticket: &Ticket, now: Timestamp) -> Result<Arc<Held>, CredentialFault> {
+        let limits = self.limits();
+        let session = held.known().session.clone();
+        if session.latest(limits) <= now || session.began > now.plus(std::time::Duration::from_secs(60)) {
+            self.forget(&ticket.id);
+            return Err(CredentialFault::Session(SessionFault::Expired));
+        }
+        if held.until() > now {
+            return Ok(held);
+        }
+        if !self.store.is_shared() {
+            self.forget(&ticket.id);
+            return Err(CredentialFault::Session(SessionFault::Expired));
+        }
+        self.held.remove(&ticket.id);
+        let read = self.read(ticket, now).await?;
+        if read.until() > now {
+            return Ok(read);
+        }
+        self.forget(&ticket.id);
+        Err(CredentialFault::Session(SessionFault::Expired))
+    }
+
+    /// The idle limit counts from now; the store learns of it beside the request, ten times in an idle limit at most.
+    fn see(&self, held: &Arc<Held>, now: Timestamp) {
+        held.see(now);
+        let limits = self.limits();
+        let session = held.known().session.clone();
+        let until = session.latest(limits).min(now.plus(limits.idle));
+        held.extend(until);
+        let step = i64::try_from(limits.idle.as_secs() / 10).unwrap_or(i64::MAX).max(1);
+        if held.is_to_be_told(until, step) {
+            let (store, key, held) = (self.store.clone(), StoreKey::of(&session.id), held.clone());
+            self.control.spawn(async move {
+                if store.touch(&key, until).await.is_err() {
+                    held.untell();
+                }
+            });
+        }
+        if self.store.is_shared() && held.is_to_be_asked(RECHECK, now) {
+            self.look_again(held.clone());
+        }
+    }
+
+    /// What other processes did to it: ended it, or refreshed it.
+    fn look_again(&self, held: Arc<Held>) {
+        let Some(this) = self.this.upgrade() else { return };
+        self.control.spawn(async move {
+            let id = held.known().session.id.clone();
+            let key = StoreKey::of(&id);
+            match this.store.read(&key).await {
+                Ok(Some(stored)) => {
+                    held.extend(stored.until);
+                    if let Some(record) = Record::open(&stored.sealed, &this.keyring.keys(), &key) {
+                        held.adopt(record, this.settings.policy.mapping());
+                    }
+                }
+                Ok(None) => {
+                    this.held.remove(&id);
+                }
+                // It goes on as it is known.
+                Err(_) => {}
+            }
+        });
+    }
+
+    /// The ticket sealed under the first key, while an older one still opens it.
+    fn renewed_ticket(&self, sealed: &[u8], ticket: &Ticket, host: &str, now: Timestamp) -> Option<String> {
+        let keys = self.keyring.keys();
+        if !keys.is_old(sealed) {
+            return None;
+        }
+        let place = self.place(host);
+        let age = ticket.began.plus(self.limits().lifetime).since(now).as_secs();
+        Some(reply::session_cookie(place, &ticket.seal(&keys, place, entropy::random().ok()?), Some(age)))
+    }
+
+    /// Here and in the store.
+    pub(super) fn forget(&self, id: &str) {
+        self.held.remove(id);
+        let (store, key) = (self.store.clone(), StoreKey::of(id));
+        self.control.spawn(async move {
+            // What is not removed now is over by itself.
+            let _ = store.remove(&key).await;
+        });
+    }
+}

@@ -1,0 +1,353 @@
+//! One refresh, from the lease to the record that is stored.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use doorward_policy::session::{Freshness, Record, SessionFault, StoreKey};
+use doorward_policy::time::Timestamp;
+use doorward_policy::token::TokenFault;
+
+use super::pace::Pace;
+use super::{Landing, Lease, Outcome, lease};
+use crate::claims::{self, ClaimsFault, Occasion};
+use crate::idp::{ExchangeFault, FetchFault, RefreshFault, TokenResponse};
+use crate::keys::Budget;
+use crate::runtime::ProviderRuntime;
+use crate::sessions::{Held, Sessions};
+use crate::store::StoreFault;
+use crate::{clock, entropy};
+
+/// Between two looks at what another process does.
+const LOOK: Duration = Duration::from_millis(150);
+/// Between two attempts to write what could not be written.
+const WRITE_AGAIN: Duration = Duration::from_millis(500);
+
+/// How it ended, as metrics call it.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Ok,
+    /// Another process did it.
+    Shared,
+    InvalidGrant,
+    Transient,
+    /// What came back is not about this session, or the provider wants the person.
+    Rejected,
+    /// The session ended meanwhile.
+    Discarded,
+}
+
+impl Ending {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Shared => "shared",
+            Self::InvalidGrant => "invalid_grant",
+            Self::Transient => "transient",
+            Self::Rejected => "rejected",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// Whose turn it is.
+enum Turn {
+    Ours(Lease),
+    /// It was another's, who has done it.
+    Done,
+    Gone,
+    Unknown,
+}
+
+/// What the provider's answer means for the session.
+enum Brought {
+    /// The next record: with everything, or only with the new refresh token, where nothing else could be proven now.
+    Record { record: Record, proven: bool },
+    /// Nothing, and the session is as it was.
+    Nothing { retry_after: Option<Duration> },
+    /// The provider ended it: `invalid_grant`.
+    Refused,
+    /// Not to be believed, or not without the person. The token that came with it is nobody's.
+    Rejected { refresh_token: Option<String> },
+}
+
+/// Whether the store has it.
+enum Written {
+    Yes,
+    Gone,
+    NotYet,
+}
+
+const FAILED: Outcome = Outcome::Failed { retry_after: None };
+
+impl Sessions {
+    /// Refreshes the session, and tells those who wait.
+    pub(super) async fn fly(&self, provider: usize, landing: &Landing) {
+        let (provider, pace) = &self.refreshing.providers[provider];
+        let held = &landing.held;
+        let key = held.known().record.key();
+        let (ending, outcome) = match self.turn(held, &key).await {
+            Turn::Done => (Ending::Shared, Outcome::Renewed),
+            Turn::Gone => self.gone(held),
+            Turn::Unknown => (Ending::Transient, FAILED),
+            Turn::Ours(lease) => {
+                let (ending, outcome, unwritten) = self.refresh(held, &key, provider, pace).await;
+                if let Some(record) = unwritten {
+                    self.count(provider, ending);
+                    landing.answer(outcome);
+                    self.write_later(held, provider, record, &lease).await;
+                    lease.give_back().await;
+                    return;
+                }
+                lease.give_back().await;
+                (ending, outcome)
+            }
+        };
+        self.count(provider, ending);
+        landing.answer(outcome);
+    }
+
+    fn count(&self, provider: &ProviderRuntime, ending: Ending) {
+        self.metrics.refreshes.with_label_values(&[provider.settings().name.as_str(), ending.label()]).inc();
+    }
+
+    /// It ended elsewhere.
+    fn gone(&self, held: &Held) -> (Ending, Outcome) {
+        self.held.remove(&held.known().session.id);
+        (Ending::Discarded, Outcome::Over(SessionFault::Expired))
+    }
+
+    /// Takes the lease, or waits for what its holder brings.
+    async fn turn(&self, held: &Held, key: &StoreKey) -> Turn {
+        let begun = Instant::now();
+        let seen = held.known().record.generation;
+        loop {
+            match Lease::take(&self.store, key).await {
+                Ok(Some(lease)) => return Turn::Ours(lease),
+                Ok(None) => {}
+                Err(_) => return Turn::Unknown,
+            }
+            tokio::time::sleep(LOOK).await;
+            match self.newest(held, key).await {
+                Ok(Some(record)) if record.generation > seen => return Turn::Done,
+                Ok(Some(_)) => {}
+                Ok(None) => return Turn::Gone,
+                Err(_) => return Turn::Unknown,
+            }
+            if begun.elapsed() > lease::LASTS * 2 {
+                return Turn::Unknown;
+            }
+        }
+    }
+
+    /// What the store has, or what we know if that is newer; `None` when it has none.
+    async fn newest(&self, held: &Held, key: &StoreKey) -> Result<Option<Record>, StoreFault> {
+        let Some(stored) = self.store.read(key).await? else { return Ok(None) };
+        // Another process may seal under a key that is not read here yet: no verdict.
+        let record = Record::open(&stored.sealed, &self.keyring.keys(), key).ok_or(StoreFault::Broken)?;
+        held.extend(stored.until);
+        held.adopt(record, self.settings.policy.mapping());
+        Ok(Some(held.known().record.clone()))
+    }
+
+    /// With the lease: the record comes last if it could not be written.
+    async fn refresh(
+        &self,
+        held: &Held,
+        key: &StoreKey,
+        provider: &Arc<ProviderRuntime>,
+        pace: &Pace,
+    ) -> (Ending, Outcome, Option<Record>) {
+        // RFC 9700 §4.14.2: what another process used up since must not be used again.
+        let record = match self.newest(held, key).await {
+            Ok(Some(record)) => record,
+            Ok(None) => {
+                let (ending, outcome) = self.gone(held);
+                return (ending, outcome, None);
+            }
+            Err(_) => return (Ending::Transient, FAILED, None),
+        };
+        if self.revocations.is_revoked(&held.known().facts) {
+            return (Ending::Discarded, Outcome::Over(SessionFault::Revoked), None);
+        }
+        let fresh = self.refreshing.times.is_none_or(|times| times.freshness(&record.tokens, clock::now()) == Freshness::Fresh);
+        let Some(refresh_token) = record.tokens.refresh_token.clone().filter(|_| !fresh) else {
+            return (Ending::Shared, Outcome::Renewed, None);
+        };
+        let brought = match pace.turn().await {
+            Ok(_slot) => {
+                let timer = self.metrics.refresh_duration.with_label_values(&[provider.settings().name.as_str()]).start_timer();
+                let brought = self.ask(provider, pace, &record, &refresh_token).await;
+                timer.observe_duration();
+                brought
+            }
+            Err(retry_after) => Brought::Nothing { retry_after },
+        };
+        match brought {
+            Brought::Record { record, proven } => self.keep(held, provider, record, proven).await,
+            Brought::Nothing { retry_after } => (Ending::Transient, Outcome::Failed { retry_after }, None),
+            Brought::Refused => {
+                // Whoever had the lease before us may have written late.
+                if matches!(self.newest(held, key).await, Ok(Some(newer)) if newer.generation > record.generation) {
+                    return (Ending::Shared, Outcome::Renewed, None);
+                }
+                self.end(&record.session).await;
+                (Ending::InvalidGrant, Outcome::Over(SessionFault::Expired), None)
+            }
+            Brought::Rejected { refresh_token } => {
+                self.end(&record.session).await;
+                if let Some(token) = refresh_token {
+                    self.give_up(provider, &token).await;
+                }
+                (Ending::Rejected, Outcome::Over(SessionFault::Expired), None)
+            }
+        }
+    }
+
+    /// The token request and what it proves. A request whose answer was lost is sent once more: either the provider did not
+    /// see it, or its `invalid_grant` says that it did.
+    async fn ask(&self, provider: &Arc<ProviderRuntime>, pace: &Pace, record: &Record, refresh_token: &str) -> Brought {
+        let name = provider.settings().name.as_str();
+        let Some(current) = provider.keys.ready(Budget::SignIn).await else { return Brought::Nothing { retry_after: None } };
+        let mut answer = provider.client.refresh(&current.metadata, refresh_token, clock::now()).await;
+        if let Err(RefreshFault { fault: ExchangeFault::Fetch(FetchFault::Broken | FetchFault::Timeout), .. }) = answer {
+            tracing::warn!(provider = name, "the answer to a token refresh was lost; asking once more");
+            answer = provider.client.refresh(&current.metadata, refresh_token, clock::now()).await;
+        }
+        match answer {
+            Ok(answer) => prove(provider, record, answer, clock::now()).await,
+            Err(RefreshFault { fault: ExchangeFault::CodeRefused, .. }) => {
+                tracing::info!(provider = name, "a session ends: the provider no longer accepts its refresh token");
+                Brought::Refused
+            }
+            Err(RefreshFault { fault: fault @ ExchangeFault::Refused("access_denied" | "interaction_required"), .. }) => {
+                tracing::info!(provider = name, "a session ends: {fault}");
+                Brought::Rejected { refresh_token: Some(refresh_token.to_owned()) }
+            }
+            Err(RefreshFault { fault, retry_after }) => {
+                tracing::warn!(provider = name, reason = fault.label(), "tokens could not be refreshed: {fault}");
+                if let Some(asked) = retry_after {
+                    pace.leave_alone(asked);
+                }
+                Brought::Nothing { retry_after }
+            }
+        }
+    }
+
+    /// Stores what came, before anybody is told.
+    async fn keep(&self, held: &Held, provider: &ProviderRuntime, record: Record, proven: bool) -> (Ending, Outcome, Option<Record>) {
+        let (ending, outcome) = if proven { (Ending::Ok, Outcome::Renewed) } else { (Ending::Transient, FAILED) };
+        match self.write(&record).await {
+            Written::Yes => {
+                held.adopt(record, self.settings.policy.mapping());
+                (ending, outcome, None)
+            }
+            Written::Gone => {
+                self.discard(held, provider, &record).await;
+                (Ending::Discarded, Outcome::Over(SessionFault::Expired), None)
+            }
+            Written::NotYet => {
+                tracing::error!(
+                    provider = provider.settings().name,
+                    "refreshed tokens could not be stored; they are kept here until they are"
+                );
+                held.adopt(record.clone(), self.settings.policy.mapping());
+                (ending, outcome, Some(record))
+            }
+        }
+    }
+
+    async fn write(&self, record: &Record) -> Written {
+        let Ok(nonce) = entropy::random() else { return Written::NotYet };
+        let sealed = record.seal(&self.keyring.keys(), nonce);
+        match self.store.replace(&record.key(), sealed).await {
+            Ok(true) => Written::Yes,
+            Ok(false) => Written::Gone,
+            Err(_) => Written::NotYet,
+        }
+    }
+
+    /// Writes what could not be written, as soon as it can be.
+    async fn write_later(&self, held: &Held, provider: &ProviderRuntime, record: Record, lease: &Lease) {
+        loop {
+            tokio::time::sleep(WRITE_AGAIN).await;
+            let over = record.session.latest(self.limits()) <= clock::now() || self.revocations.revokes(&record.session);
+            if over {
+                return self.discard(held, provider, &record).await;
+            }
+            if lease.was_lost() {
+                // Another may have refreshed what it found: theirs counts as well as ours, and the later is the later.
+                match self.store.read(&record.key()).await {
+                    Ok(Some(stored)) => match Record::open(&stored.sealed, &self.keyring.keys(), &record.key()) {
+                        Some(theirs) if theirs.generation >= record.generation => return,
+                        Some(_) | None => {}
+                    },
+                    Ok(None) => return self.discard(held, provider, &record).await,
+                    Err(_) => continue,
+                }
+            }
+            match self.write(&record).await {
+                Written::Yes => {
+                    tracing::info!(provider = provider.settings().name, "refreshed tokens that had to wait are stored now");
+                    return;
+                }
+                Written::Gone => return self.discard(held, provider, &record).await,
+                Written::NotYet => {}
+            }
+        }
+    }
+
+    /// REFR-09: the session ended while its tokens were under way: nobody needs them.
+    async fn discard(&self, held: &Held, provider: &ProviderRuntime, record: &Record) {
+        self.held.remove(&held.known().session.id);
+        if let Some(token) = &record.tokens.refresh_token {
+            self.give_up(provider, token).await;
+        }
+    }
+
+    /// Tells the provider that a refresh token is nobody's.
+    async fn give_up(&self, provider: &ProviderRuntime, refresh_token: &str) {
+        let Some(current) = provider.keys.current() else { return };
+        if let Err(fault) = provider.client.revoke(&current.metadata, refresh_token, clock::now()).await {
+            tracing::warn!(provider = provider.settings().name, "a refresh token could not be revoked: {fault}");
+        }
+    }
+}
+
+/// What an answer proves about the session it was for (OIDC Core §12.2).
+async fn prove(provider: &Arc<ProviderRuntime>, record: &Record, answer: TokenResponse, now: Timestamp) -> Brought {
+    let name = provider.settings().name.as_str();
+    let rejected = |answer: &TokenResponse| Brought::Rejected {
+        refresh_token: answer.refresh_token.clone().or_else(|| record.tokens.refresh_token.as_deref().map(str::to_owned)),
+    };
+    match claims::gather(provider, &answer, Occasion::Refresh(record), now).await {
+        Ok(proven) => {
+            let unknown = rejected(&answer);
+            let mut tokens = answer.tokens(now);
+            tokens.access_expires = tokens.access_expires.into_iter().chain(proven.access_ends).min();
+            record.renewed(&proven.claims, tokens).map_or_else(
+                || {
+                    tracing::warn!(provider = name, "a session ends: its refreshed ID token is about somebody else");
+                    unknown
+                },
+                |record| Brought::Record { record, proven: true },
+            )
+        }
+        Err(
+            ClaimsFault::ProviderDown
+            | ClaimsFault::Exchange(ExchangeFault::Fetch(_))
+            | ClaimsFault::IdToken(TokenFault::UnknownKey)
+            | ClaimsFault::AccessToken(TokenFault::UnknownKey),
+        ) => {
+            tracing::warn!(provider = name, "tokens were refreshed, but what they say cannot be verified now");
+            // It used up the old one: the next attempt needs this.
+            answer.refresh_token.map_or(Brought::Nothing { retry_after: None }, |token| Brought::Record {
+                record: record.rotated(token.into()),
+                proven: false,
+            })
+        }
+        Err(fault) => {
+            tracing::warn!(provider = name, "a session ends: its refreshed tokens are not to be believed: {fault:?}");
+            rejected(&answer)
+        }
+    }
+}
