@@ -58,6 +58,7 @@ impl Bench {
     fn admit(&self, path: &str, headers: &HeaderMap) -> bool {
         let target = Target::parse(&Method::GET, HOST.as_bytes(), path.as_bytes()).unwrap();
         let ask = Ask {
+            content: &[],
             target: &target,
             headers,
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),

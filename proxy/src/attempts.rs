@@ -14,6 +14,8 @@ pub struct Attempts {
     sign_ins: Counter,
     codes: Counter,
     bad_credentials: Counter,
+    bad_sign_outs: Counter,
+    admin: Counter,
 }
 
 /// For how many clients those count of whom nobody tells an address.
@@ -38,6 +40,8 @@ impl Attempts {
             sign_ins: counter(limits.sign_ins_per_client),
             codes: counter(limits.sign_ins_per_client),
             bad_credentials: counter(limits.bad_credentials_per_client),
+            bad_sign_outs: counter(limits.bad_credentials_per_client),
+            admin: counter(limits.bad_credentials_per_client),
         }
     }
 
@@ -54,6 +58,27 @@ impl Attempts {
     /// Counts a credential that was no good.
     pub fn bad_credential(&self, client: IpAddr) {
         self.bad_credentials.count(client);
+    }
+
+    /// Counts a sign-out at a provider's word that was not its word. A count of its own: whoever brings bad tokens must not
+    /// keep good sign-outs from being heard, nor the reverse.
+    pub fn bad_sign_out(&self, client: IpAddr) {
+        self.bad_sign_outs.count(client);
+    }
+
+    /// Whether this client has brought more of them than it may.
+    pub fn many_bad_sign_outs(&self, client: IpAddr) -> bool {
+        self.bad_sign_outs.is_over(client)
+    }
+
+    /// Counts an admin call with a wrong token.
+    pub fn bad_admin(&self, client: IpAddr) {
+        self.admin.count(client);
+    }
+
+    /// Whether this client guesses.
+    pub fn many_bad_admin(&self, client: IpAddr) -> bool {
+        self.admin.is_over(client)
     }
 
     /// Whether this client has brought more bad credentials than it may.

@@ -3,6 +3,10 @@
 //! Tokens verified before are kept, whole, with what they prove. The cache holds facts, never a decision: policy runs on
 //! every request. A fact counts until the token expires or the keys were fetched anew.
 
+mod several;
+
+pub use several::identify_by_one_of;
+
 use std::sync::Arc;
 
 use doorward_policy::access::CredentialFault;
@@ -68,12 +72,8 @@ impl BearerVerifier {
             self.parse(raw).map_err(|fault| self.refuse(fault))?;
             return Err(CredentialFault::CannotVerify);
         };
-        if let Some(fact) = self.remembered.get(raw.expose())
-            && fact.generation == current.generation
-            && fact.expires > now
-        {
-            self.metrics.token_cache_hits.inc();
-            return Ok((fact.identity, fact.expires.plus(LEEWAY)));
+        if let Some(known) = self.remembered(raw, current.generation, now) {
+            return Ok(known);
         }
         self.metrics.token_cache_misses.inc();
         if only_remembered() {
@@ -85,6 +85,22 @@ impl BearerVerifier {
         let identity = Arc::new(Identity::from_token(&self.name, verified, mapping));
         self.remembered.insert(raw.expose().into(), Fact { identity: identity.clone(), expires, generation });
         Ok((identity, expires.plus(LEEWAY)))
+    }
+
+    /// The issuer whose tokens these are.
+    pub fn issuer(&self) -> &str {
+        &self.profile.issuer
+    }
+
+    /// Who presents `raw`, if it was verified before by the keys that count now. Waits for nothing.
+    pub fn recall(&self, raw: RawToken<'_>, now: Timestamp) -> Option<(Arc<Identity>, Timestamp)> {
+        self.remembered(raw, self.keys.current()?.generation, now)
+    }
+
+    fn remembered(&self, raw: RawToken<'_>, generation: u64, now: Timestamp) -> Option<(Arc<Identity>, Timestamp)> {
+        let fact = self.remembered.get(raw.expose()).filter(|fact| fact.generation == generation && fact.expires > now)?;
+        self.metrics.token_cache_hits.inc();
+        Some((fact.identity, fact.expires.plus(LEEWAY)))
     }
 
     /// The claims of an access token that came with a sign-in, on the sign-in's budget.

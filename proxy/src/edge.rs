@@ -7,25 +7,27 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use doorward_policy::access::{DenyReason, Permit};
+use doorward_policy::login::FORM_LIMIT;
 use doorward_policy::request::Target;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use crate::access_log::{Line, cut, now_millis};
+use crate::body;
 use crate::clock;
 use crate::forward::{self, Forward};
 use crate::gate::{Ask, Outcome, Way};
 use crate::incoming::{self, Told};
-use crate::listen::connection_info;
+use crate::listen::{ConnectionInfo, connection_info};
 use crate::login;
 use crate::manner::Manner;
+use crate::pages::Language;
 use crate::reply::Reply;
 use crate::respond;
 use crate::runtime::Runtime;
-use crate::state::{RequestState, WebSocketGauge};
+use crate::state::{Finished, RequestState, WebSocketGauge};
 
 /// Servers tried for one request.
 const CONNECT_ATTEMPTS: usize = 3;
@@ -111,6 +113,7 @@ impl ProxyHttp for Edge {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream");
         };
         let authority = runtime.public_authority(target.host().name());
+        let session_token = state.session.as_ref().and_then(|live| live.access_token(clock::now()));
         let forward = Forward {
             target,
             permit,
@@ -121,6 +124,7 @@ impl ProxyHttp for Edge {
             authority: &authority,
             upstream_host: pool.own_host(),
             request_id: &state.request_id,
+            session_token: session_token.as_deref(),
         };
         forward::request(upstream, &forward)?;
         // What is sent again is counted again.
@@ -146,9 +150,6 @@ impl ProxyHttp for Edge {
         if !end && !streams && state.body_seen < bytes_due(began.elapsed()) {
             return Error::e_explain(ErrorType::HTTPStatus(408), "body too slow");
         }
-        if is_over(state) {
-            return Error::e_explain(ErrorType::ConnectionClosed, "session over");
-        }
         // pingora#935: an empty last chunk would end the upstream's body twice, and the second end would begin a request.
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
@@ -170,6 +171,12 @@ impl ProxyHttp for Edge {
             session.set_write_timeout(None);
             state.websocket = Some(WebSocketGauge::opened(&state.runtime));
         }
+        if is_stream(answer) {
+            list_stream(session, state);
+        }
+        if let Some(stream) = &mut state.stream {
+            stream.answered(answer.status.as_u16(), speaks_websocket(answer));
+        }
         forward::response(answer, state)
     }
 
@@ -186,12 +193,12 @@ impl ProxyHttp for Edge {
     fn response_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         _end: bool,
         state: &mut RequestState,
     ) -> pingora::Result<Option<Duration>> {
-        if is_over(state) {
-            return Error::e_explain(ErrorType::ConnectionClosed, "session over");
+        if let (Some(stream), Some(bytes)) = (&mut state.stream, body) {
+            stream.passes(bytes);
         }
         Ok(None)
     }
@@ -231,34 +238,12 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, state: &mut RequestState) {
-        let runtime = &state.runtime;
-        let status = final_answer(session).map_or(0, |answer| answer.status.as_u16());
-        let metrics = runtime.metrics.route(state.route);
-        let took = state.started.elapsed().as_secs_f64();
-        metrics.answered(status);
-        metrics.duration.observe(took);
-        let request = session.req_header();
-        let policy = &runtime.settings.policy;
-        let route = state.route.and_then(|index| policy.routes().get(index));
-        runtime.access_log.write(&Line {
-            time: now_millis(),
-            request_id: &state.request_id,
-            client: state.client,
-            dialect: None,
-            method: cut(request.method.as_str()),
-            host: state.target.as_ref().map_or("", |target| target.host().name()),
-            path: state.target.as_ref().map_or("", |target| cut(target.path().as_str())),
-            protocol: if request.version == Version::HTTP_2 { "h2" } else { "http/1" },
-            status,
-            route: route.map(|route| &*route.name),
-            rule: route.zip(state.rule).map(|(route, rule)| &*route.rules[rule].name),
-            decision: state.decision,
-            reason: state.reason,
-            subject: state.identity.as_deref().and_then(|identity| identity.user()).map(cut),
-            upstream: state.upstream.as_deref(),
-            error: state.error.or_else(|| error.map(error_name)),
-            duration_ms: (took * 1e6).round() / 1e3,
+        state.logged = true;
+        state.log(&Finished {
+            method: session.req_header().method.as_str(),
+            status: final_answer(session).map_or(0, |answer| answer.status.as_u16()),
             sent: session.body_bytes_sent() as u64,
+            error: error.map(error_name),
         });
     }
 
@@ -273,33 +258,65 @@ fn bytes_due(since_its_first_byte: Duration) -> u64 {
     since_its_first_byte.saturating_sub(BODY_GRACE).as_secs().saturating_mul(BODY_RATE)
 }
 
-/// Whether a stream has outlived what it was opened on: a session's lifetime, a token's `exp`.
-fn is_over(state: &RequestState) -> bool {
-    state.quiet && state.until.is_some_and(|until| clock::now() >= until)
+/// From here on the request ends with what it stands on. Whatever was asked for as a stream, or is answered as one.
+fn list_stream(session: &Session, state: &mut RequestState) {
+    if state.stream.is_none() && !state.ground.is_none() {
+        let connection = connection_info(session).filter(|info| !info.h2).map(ConnectionInfo::cutter);
+        state.stream = Some(state.runtime.streams.list(state.ground, connection));
+    }
+}
+
+/// Whether an answer lasts for as long as both sides like.
+fn is_stream(answer: &ResponseHeader) -> bool {
+    let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let is = |name: &str| kind.get(..name.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(name.as_bytes()));
+    answer.status == 101 || is("text/event-stream") || is("application/grpc")
+}
+
+/// Whether frames follow (RFC 6455 §4.2.2); other upgrades are nobody's business but the app's.
+fn speaks_websocket(answer: &ResponseHeader) -> bool {
+    answer.status == 101 && answer.headers.get(header::UPGRADE).is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Reads target, manner and client: the only time this request is parsed.
 fn read(session: &Session, state: &mut RequestState) -> Result<Target, DenyReason> {
     let request = session.req_header();
     state.manner = Manner::of(&request.method, &request.headers);
+    if state.manner.shows_pages() {
+        state.language = Language::of(&request.headers);
+    }
+    state.http2 = request.version == Version::HTTP_2;
     state.client = client_address(session, &state.runtime);
     incoming::target(request, &state.runtime.settings.server.limits)
 }
 
 /// Own endpoints first, then the gate.
-async fn decide(session: &Session, state: &mut RequestState, target: Target) -> Option<Reply> {
+async fn decide(session: &mut Session, state: &mut RequestState, target: Target) -> Option<Reply> {
     let runtime = state.runtime.clone();
     let target = state.target.insert(target);
+    let content = match login::takes_content(&runtime, target) {
+        None => Bytes::new(),
+        Some(limit) => match body::read(session, limit).await {
+            Ok(content) => content,
+            Err(fault) => {
+                session.set_keepalive(None);
+                deny(state, fault.reason());
+                return Some(respond::deny(&runtime.pages, plain_asker(state), fault.reason()));
+            }
+        },
+    };
+    let Some(target) = &state.target else { return None };
     let ask = Ask {
         target,
         headers: &session.req_header().headers,
+        content: &content,
         client: state.client,
         manner: state.manner,
         way: Way::Proxy,
         request_id: &state.request_id,
         now: clock::now(),
     };
-    let known_host = runtime.settings.policy.knows_host(ask.target.host().name());
+    let known_host = runtime.serves_host(ask.target.host().name());
     let path = ask.target.path().as_str();
     if known_host && let Some(rest) = runtime.own_path(path) {
         let served = login::serve(&runtime, &ask, rest).await;
@@ -315,24 +332,34 @@ async fn decide(session: &Session, state: &mut RequestState, target: Target) -> 
     }
     let asked = Instant::now();
     let admission = runtime.admit(&ask).await;
+    let waiting = login::form::waits(&runtime, &ask, &admission);
     runtime.count(&admission);
     state.route = admission.route;
     state.rule = admission.rule;
     state.identity = admission.identity;
     match admission.outcome {
-        Outcome::Forward { permit, known, renewal, until } => {
+        Outcome::Forward { permit, known, renewal, until, session } => {
             runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());
             state.decision = "allow";
             state.reason = known.label();
             state.renewal = renewal;
-            state.until = until;
+            state.ground.until = until;
+            state.session = session;
             state.permit = Some(permit);
             None
         }
         Outcome::Answer { decision, reason, reply } => {
             state.decision = decision;
             state.reason = reason;
-            Some(reply)
+            let Some(waiting) = waiting else { return Some(reply) };
+            let kept = match body::read(session, FORM_LIMIT).await {
+                Ok(content) => login::form::keep(&runtime, waiting, &content).await,
+                Err(_) => {
+                    session.set_keepalive(None);
+                    None
+                }
+            };
+            Some(kept.unwrap_or(reply))
         }
     }
 }
@@ -360,6 +387,9 @@ fn prepare(session: &mut Session, state: &mut RequestState) -> Option<Reply> {
         && request.headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     let complete = announced.is_none_or(|length| length == 0) && !request.headers.contains_key(header::TRANSFER_ENCODING);
     state.quiet = (events && complete && session.is_body_empty()) || state.manner == Manner::WebSocket;
+    if state.quiet || state.manner == Manner::Grpc {
+        list_stream(session, state);
+    }
     if state.runtime.settings.policy.routes()[route].cors.is_some() {
         state.origin = session.req_header().headers.get(header::ORIGIN).cloned();
     }
@@ -388,7 +418,13 @@ fn final_answer(session: &Session) -> Option<&ResponseHeader> {
 }
 
 fn plain_asker(state: &RequestState) -> respond::Asker<'_> {
-    respond::Asker { manner: state.manner, request_id: &state.request_id, login_url: None, prefix: &state.runtime.settings.server.prefix }
+    respond::Asker {
+        manner: state.manner,
+        request_id: &state.request_id,
+        login_url: None,
+        prefix: &state.runtime.settings.server.prefix,
+        language: state.language,
+    }
 }
 
 /// Writes an answer of ours: these do not pass `response_filter`.

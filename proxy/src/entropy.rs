@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 /// The random source failed: the caller refuses; there is no weaker one to fall back to.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the system's random source failed")]
@@ -15,6 +18,11 @@ pub fn random<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoEntropy)?;
     Ok(bytes)
+}
+
+/// Random bytes as they stand in addresses and cookies: base64url (RFC 4648 §5).
+pub fn token<const N: usize>(bytes: [u8; N]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// Tells requests apart in logs and on error pages. Unique, not secret: a random start and a counter, so that no request pays for

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use doorward_config::settings::{Rewrite, Upstream, UpstreamHost};
-use doorward_policy::access::{Permit, Route};
+use doorward_policy::access::{Passes, Permit, Route};
 use doorward_policy::cookies::{set_cookie_name, without_ours};
 use doorward_policy::cors::{Cors, PreflightBy};
 use doorward_policy::credential::{Authorization, RawToken};
@@ -32,6 +32,8 @@ pub struct Forward<'f> {
     pub authority: &'f str,
     pub upstream_host: &'f str,
     pub request_id: &'f str,
+    /// The access token of the session that was presented.
+    pub session_token: Option<&'f str>,
 }
 
 /// How long after a request its session may be renewed.
@@ -58,7 +60,7 @@ pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::
     // RFC 9110 §11.7: for the proxy it is sent to, which is us. pingora ends these from HTTP/1.1 only.
     upstream.remove_header(&header::PROXY_AUTHORIZATION);
     upstream.remove_header(&header::PROXY_AUTHENTICATE);
-    let token = token_for_app(&upstream.headers, forward.permit);
+    let token = token_for_app(&upstream.headers, forward.permit, forward.session_token);
     upstream.remove_header(&header::AUTHORIZATION);
     if let Some(token) = token {
         upstream.insert_header(header::AUTHORIZATION, token)?;
@@ -92,12 +94,18 @@ pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::
 }
 
 /// The `Authorization` that the app gets.
-pub fn token_for_app(headers: &HeaderMap, permit: &Permit) -> Option<String> {
-    match Authorization::read(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes)) {
-        // JWT-65: only a token that was verified, and only where it was asked for.
-        Authorization::Bearer(raw) if permit.pass_token() => Some(format!("Bearer {}", RawToken::expose(raw))),
+pub fn token_for_app(headers: &HeaderMap, permit: &Permit, session_token: Option<&str>) -> Option<String> {
+    let presented = || match Authorization::read(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes)) {
+        Authorization::Bearer(raw) => Some(RawToken::expose(raw)),
         _ => None,
-    }
+    };
+    // JWT-65: only a token that was verified, and only where it was asked for.
+    let token = match permit.passes() {
+        Passes::Nothing => None,
+        Passes::Bearer => presented(),
+        Passes::OfSession => session_token,
+    };
+    token.map(|token| format!("Bearer {token}"))
 }
 
 /// The `Cookie` that the app gets: all but ours.

@@ -4,29 +4,34 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use doorward_policy::access::{Challenge, CredentialFault, Decision, DenyReason, Filter, Match, Permit, RequestContext, Standing};
-use doorward_policy::cookies;
 use doorward_policy::cors::{self, PreflightBy};
 use doorward_policy::credential::{Authorization, Credential};
 use doorward_policy::identity::{Identity, Proof};
 use doorward_policy::login::ReturnTo;
 use doorward_policy::request::Target;
-use doorward_policy::session::{COOKIE, Session, SessionFault};
+use doorward_policy::session::SessionFault;
 use doorward_policy::time::Timestamp;
 use http::{HeaderMap, header};
 
-use crate::entropy;
+use crate::bearer::{self, BearerVerifier};
+use crate::login::errand::Errand;
+use crate::login::rounds::Evidence;
 use crate::login;
 use crate::manner::Manner;
+use crate::pages::{FragmentPage, Language};
 use crate::metrics::{Known, NO_ROUTE};
-use crate::reply::{Reply, cookie};
+use crate::reply::Reply;
 use crate::respond::{self, Asker};
 use crate::runtime::Runtime;
+use crate::sessions::Live;
 
 /// What is asked, read from a request once.
 #[derive(Debug)]
 pub struct Ask<'r> {
     pub target: &'r Target,
     pub headers: &'r HeaderMap,
+    /// What came with it: only where [`crate::login::takes_content`] says so, else nothing.
+    pub content: &'r [u8],
     /// The client's address, as far as we believe anybody about it.
     pub client: IpAddr,
     pub manner: Manner,
@@ -70,6 +75,8 @@ pub enum Outcome {
         renewal: Option<String>,
         /// When what was presented ends: nothing opened on it lasts longer.
         until: Option<Timestamp>,
+        /// The session, where that is what was presented.
+        session: Option<Live>,
     },
     Answer {
         decision: &'static str,
@@ -81,8 +88,8 @@ pub enum Outcome {
 /// Who presented something good, and the session to renew if that is what it was.
 struct Presented {
     identity: Arc<Identity>,
-    renewal: Option<String>,
     until: Timestamp,
+    session: Option<Live>,
 }
 
 impl Runtime {
@@ -105,13 +112,13 @@ impl Runtime {
             Ok(Some(presented)) => Standing::Known(&presented.identity),
             Err(fault) => Standing::Refused(*fault),
         };
-        let context = RequestContext { target: ask.target, client: ask.client };
+        let context = RequestContext { target: ask.target, client: ask.client, now: ask.now };
         let mut decision = found.decide(&context, &standing);
         if let Way::Hook { filter: Some(filter), .. } = ask.way {
             decision = found.narrow(decision, filter, &standing);
         }
         let until = presented.as_ref().ok().and_then(Option::as_ref).map(|presented| presented.until);
-        let (identity, renewal) = presented.ok().flatten().map_or((None, None), |presented| (Some(presented.identity), presented.renewal));
+        let (identity, session) = presented.ok().flatten().map_or((None, None), |presented| (Some(presented.identity), presented.session));
         let outcome = match decision {
             Decision::Allow(permit) => {
                 let known = match identity.as_deref().filter(|_| permit.authenticated()).map(Identity::proof) {
@@ -122,10 +129,12 @@ impl Runtime {
                 if known == Known::Session && ask.manner == Manner::WebSocket && !self.origin_is_ours(ask, &found) {
                     self.refuse(ask, Some(&found), DenyReason::CrossOrigin)
                 } else {
-                    Outcome::Forward { permit, known, renewal, until: until.filter(|_| known != Known::Public) }
+                    let mut session = session;
+                    let renewal = session.as_mut().and_then(|session| session.renewal.take());
+                    Outcome::Forward { permit, known, renewal, until: until.filter(|_| known != Known::Public), session }
                 }
             }
-            Decision::Challenge(challenge) => self.challenge(ask, &found, challenge).await,
+            Decision::Challenge(challenge) => self.challenge(ask, &found, challenge, identity.as_deref()).await,
             Decision::Deny(reason) => self.refuse(ask, Some(&found), reason),
         };
         Admission { route: Some(found.route_index), rule: Some(found.rule_index), identity, outcome }
@@ -168,12 +177,12 @@ impl Runtime {
             && ask.headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
         let Ok(target) = ask.target.with_method(method.unwrap_or_default()) else { return self.refuse(ask, None, DenyReason::BadRequest) };
         let decision = match self.settings.policy.rule_in(route, &target) {
-            Ok(found) if empty => found.decide_preflight(&RequestContext { target: &target, client: ask.client }),
+            Ok(found) if empty => found.decide_preflight(&RequestContext { target: &target, client: ask.client, now: ask.now }),
             Ok(_) => Decision::Deny(DenyReason::BadRequest),
             Err(reason) => Decision::Deny(reason),
         };
         match decision {
-            Decision::Allow(permit) => Outcome::Forward { permit, known: Known::Public, renewal: None, until: None },
+            Decision::Allow(permit) => Outcome::Forward { permit, known: Known::Public, renewal: None, until: None, session: None },
             Decision::Deny(reason) => self.refuse(ask, None, reason),
             Decision::Challenge(_) => self.refuse(ask, None, DenyReason::NoRule),
         }
@@ -181,39 +190,29 @@ impl Runtime {
 
     /// Who asks: nobody, somebody, or somebody whose credential is not good.
     async fn identify(&self, ask: &Ask<'_>, found: &Match<'_>) -> Result<Option<Presented>, CredentialFault> {
-        let Some(provider) = found.route.provider.and_then(|index| self.providers.get(index)) else { return Ok(None) };
+        let providers = || found.route.providers.iter().filter_map(|index| self.providers.get(*index));
+        if providers().next().is_none() {
+            return Ok(None);
+        }
         let authorization = Authorization::read(ask.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes));
-        let session = cookies::find(cookie_fields(ask.headers), COOKIE);
+        let session = self.sessions.presented(ask.headers, ask.target.host().name());
         let mapping = self.settings.policy.mapping();
         match found.route.accept.choose(authorization, session) {
             Credential::None => Ok(None),
             Credential::BadBearer => Err(CredentialFault::MalformedBearer),
             Credential::BadSession => Err(CredentialFault::Session(SessionFault::Unreadable)),
             Credential::Bearer(raw) => {
-                let verifier = provider.bearer.as_ref().ok_or(CredentialFault::MalformedBearer)?;
+                let verifiers: Vec<&BearerVerifier> = providers().filter_map(|provider| provider.bearer.as_ref()).collect();
                 let only_remembered = || self.attempts.many_bad_credentials(ask.client);
-                let (identity, until) = verifier.identify(raw, mapping, only_remembered, ask.now).await?;
-                Ok(Some(Presented { identity, renewal: None, until }))
+                let (identity, until) = bearer::identify_by_one_of(&verifiers, raw, mapping, only_remembered, ask.now).await?;
+                Ok(Some(Presented { identity, until, session: None }))
             }
             Credential::Session(sealed) => {
-                let (limits, host, keys) = (self.session_limits(), ask.target.host().name(), &self.settings.session.keys);
-                let session = Session::open(sealed, keys, host, limits, ask.now).map_err(CredentialFault::Session)?;
-                let settings = provider.settings();
-                session.belongs_to(&settings.name, &settings.client_id, &settings.issuer).map_err(CredentialFault::Session)?;
-                let renewal = if session.renewal_is_due(limits, ask.now) { self.renew(&session, host, ask.now) } else { None };
-                let until = session.began.plus(limits.lifetime);
-                Ok(Some(Presented { identity: Arc::new(Identity::from_session(session, mapping)), renewal, until }))
+                let live = self.sessions.find(sealed, ask.target.host().name(), ask.now).await?;
+                self.belongs(&live.session, &found.route.providers).map_err(CredentialFault::Session)?;
+                Ok(Some(Presented { identity: live.identity.clone(), until: live.until, session: Some(live) }))
             }
         }
-    }
-
-    /// The session's cookie, seen now. Without random bytes the old one goes on counting.
-    fn renew(&self, session: &Session, host: &str, now: Timestamp) -> Option<String> {
-        let limits = self.session_limits();
-        let renewed = session.renewed(now);
-        let sealed = renewed.seal(&self.settings.session.keys, host, entropy::random().ok()?).ok()?;
-        let age = session.began.plus(limits.lifetime).since(now).as_secs();
-        Some(cookie(COOKIE, &sealed, Some(age)))
     }
 
     /// CSRF-02: a browser sends cookies along with a WebSocket handshake from any site's page; only our own pages, and
@@ -224,33 +223,68 @@ impl Runtime {
         listed || origin == own_origin(self, ask.target.host().name()).as_bytes()
     }
 
-    async fn challenge(&self, ask: &Ask<'_>, found: &Match<'_>, challenge: Challenge) -> Outcome {
+    async fn challenge(&self, ask: &Ask<'_>, found: &Match<'_>, challenge: Challenge, identity: Option<&Identity>) -> Outcome {
         let reason = match challenge {
             Challenge::SignIn(None) => "no_session",
             Challenge::SignIn(Some(fault)) => fault.label(),
             Challenge::Bearer(None) => "no_token",
             Challenge::Bearer(Some(fault)) => fault.label(),
+            Challenge::StepUp(_) => "step_up",
         };
         // A session of another provider on this host is still good where it belongs.
-        let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired)));
-        if let (Challenge::SignIn(_), Manner::Navigation, Way::Hook { .. }) = (challenge, ask.manner, ask.way) {
-            // What sets cookies and counts attempts happens once, where the browser really comes.
-            let reply = Reply::redirect(302, &login::login_url(self, ask));
+        // In a loop it is the evidence.
+        let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired)))
+            && !login::rounds::is_loop(self, ask);
+        // Who is known steps up where he is known.
+        let provider = identity.and_then(|identity| self.providers.iter().position(|own| own.settings().name == identity.provider()));
+        let provider = provider.filter(|own| found.route.providers.contains(own)).or(found.route.providers.first().copied());
+        let step_up = found.rule.step_up.as_ref().filter(|_| matches!(challenge, Challenge::StepUp(_)));
+        let step_up_url = step_up.map(|step_up| login::step_up_url(self, ask, step_up, provider));
+        if let (Challenge::SignIn(_), Manner::Navigation, true) =
+            (challenge, ask.manner, self.settings.routes[found.route_index].keep_fragment)
+        {
+            // The fragment never leaves the browser: a few lines of script take it along (RFC 9110 §4.2.5).
+            let reply = self.pages.fragment(&FragmentPage { login_url: &login::login_url(self, ask) }, Language::of(ask.headers));
             let reply = if forget { reply.without_session() } else { reply };
             return Outcome::Answer { decision: "challenge", reason, reply };
         }
-        if let (Challenge::SignIn(_), Manner::Navigation, Some(provider)) = (challenge, ask.manner, found.route.provider) {
+        if let (Challenge::SignIn(_) | Challenge::StepUp(Proof::Session), Manner::Navigation, Way::Hook { .. }) =
+            (challenge, ask.manner, ask.way)
+        {
+            // What sets cookies and counts attempts happens once, where the browser really comes.
+            let reply = Reply::redirect(302, &step_up_url.unwrap_or_else(|| login::login_url(self, ask)));
+            let reply = if forget { reply.without_session() } else { reply };
+            return Outcome::Answer { decision: "challenge", reason, reply };
+        }
+        if let (Challenge::SignIn(_) | Challenge::StepUp(Proof::Session), Manner::Navigation, Some(provider)) =
+            (challenge, ask.manner, provider)
+        {
             let return_to = ReturnTo::of_request(&ask.target.path_and_query(), self).unwrap_or_else(|_| ReturnTo::root());
-            let reply = login::begin(self, ask, provider, &return_to, 0).await;
+            let evidence = match challenge {
+                Challenge::SignIn(Some(fault)) => Evidence::Fault(fault),
+                Challenge::StepUp(_) => Evidence::Fault(SessionFault::Expired),
+                Challenge::SignIn(None) | Challenge::Bearer(_) => Evidence::Absent,
+            };
+            if let Some(reply) = login::rounds::stop(self, ask, evidence, &return_to) {
+                return Outcome::Answer { decision: "challenge", reason: "login_loop", reply };
+            }
+            let mut errand = Errand::to(self, ask.target.host().name(), return_to);
+            errand.asked.step_up = found.rule.step_up.clone();
+            let reply = login::begin(self, ask, provider, &errand).await;
             // ADV-O2P-13: a session that is no good does not survive the way to a new one.
             let reply = if forget { reply.without_session() } else { reply };
             return Outcome::Answer { decision: "challenge", reason, reply };
         }
         let login_url = match challenge {
             Challenge::SignIn(_) => Some(login::login_url(self, ask)),
-            Challenge::Bearer(_) => None,
+            Challenge::StepUp(Proof::Session) => step_up_url,
+            Challenge::Bearer(_) | Challenge::StepUp(Proof::Bearer) => None,
         };
         let reply = respond::unauthorized(&self.pages, self.asker(ask, login_url.as_deref()), challenge);
+        let reply = match step_up {
+            Some(step_up) => reply.text_field(header::WWW_AUTHENTICATE, &step_up.www_authenticate()),
+            None => reply,
+        };
         let reply = if forget { reply.without_session() } else { reply };
         Outcome::Answer { decision: "challenge", reason, reply: with_cors(reply, found, ask) }
     }
@@ -264,7 +298,8 @@ impl Runtime {
 
     /// Who is being answered.
     pub fn asker<'a>(&'a self, ask: &'a Ask<'_>, login_url: Option<&'a str>) -> Asker<'a> {
-        Asker { manner: ask.manner, request_id: ask.request_id, login_url, prefix: &self.settings.server.prefix }
+        let language = Language::of(ask.headers);
+        Asker { manner: ask.manner, request_id: ask.request_id, login_url, prefix: &self.settings.server.prefix, language }
     }
 
     /// Counts what became of a request.

@@ -8,7 +8,7 @@ mod exchange;
 mod fetch;
 
 pub use discovery::{Metadata, MetadataFault};
-pub use exchange::{ExchangeFault, TokenResponse};
+pub use exchange::{ExchangeFault, RefreshFault, TokenResponse};
 pub use fetch::FetchFault;
 
 use std::sync::Arc;

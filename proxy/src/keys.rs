@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 pub struct Tempo {
     /// Between two fetches that tokens asked for.
     pub bearer_cool_down: Duration,
-    /// Between two fetches that sign-ins asked for.
+    /// Between two fetches that sign-ins asked for, and between two that sign-outs did.
     pub sign_in_cool_down: Duration,
     /// After a good fetch, the next one comes by itself.
     pub refresh: Duration,
@@ -55,6 +55,8 @@ impl Default for Tempo {
 pub enum Budget {
     Bearer,
     SignIn,
+    /// A provider's word that somebody is signed out: it is not sent again, so it waits as a sign-in does.
+    SignOut,
 }
 
 /// What one fetch brought.
@@ -87,6 +89,7 @@ struct Flight {
     under_way: Option<watch::Receiver<()>>,
     bearer: Option<Instant>,
     sign_in: Option<Instant>,
+    sign_out: Option<Instant>,
     /// Fetches begun so far: a timer that was set before the last one is void.
     begun: u64,
 }
@@ -140,8 +143,9 @@ impl KeyStore {
         if let Some(current) = newer() {
             return Some(current);
         }
-        if let (Budget::SignIn, Some(left)) = (budget, self.cool_down_left(budget)) {
-            // A token can be sent again, a code cannot: a sign-in rather waits than fails. Only good codes come here.
+        if let (Budget::SignIn | Budget::SignOut, Some(left)) = (budget, self.cool_down_left(budget)) {
+            // A token can be sent again, a code cannot: a sign-in rather waits than fails. Only good codes come here, and of
+            // bad logout tokens only as many as one client may bring.
             tokio::time::sleep(left).await;
             if let Some(current) = newer() {
                 return Some(current);
@@ -171,6 +175,7 @@ impl KeyStore {
         match budget {
             Budget::Bearer => flight.bearer = Some(Instant::now()),
             Budget::SignIn => flight.sign_in = Some(Instant::now()),
+            Budget::SignOut => flight.sign_out = Some(Instant::now()),
         }
         Some(self.start(&mut flight))
     }
@@ -185,6 +190,7 @@ impl KeyStore {
         let (last, cool_down) = match budget {
             Budget::Bearer => (flight.bearer, self.tempo.bearer_cool_down),
             Budget::SignIn => (flight.sign_in, self.tempo.sign_in_cool_down),
+            Budget::SignOut => (flight.sign_out, self.tempo.sign_in_cool_down),
         };
         last.and_then(|last| cool_down.checked_sub(last.elapsed())).filter(|left| !left.is_zero())
     }

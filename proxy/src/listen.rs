@@ -23,7 +23,7 @@ mod tests;
 mod world;
 
 pub(crate) use acceptor::is_of_the_client;
-pub use connection::{ConnectionInfo, connection_info, info_of};
+pub use connection::{ConnectionInfo, Cutter, connection_info, info_of};
 pub use options::{h2_options, server_options};
 pub(crate) use refusal::{ACCEPT_FAILED, HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED, PREFACE_DEADLINE, TOTAL_CAP};
 pub use refusal::{HANDSHAKE_OUTCOMES, refusal_reasons};

@@ -19,6 +19,10 @@ impl Manner {
     /// Reads `Sec-Fetch-*` (Fetch Metadata), then `Accept`.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
         let text = |name: &'static str| headers.get(name).map(|value| value.as_bytes());
+        // OIDC-19: nobody waits for the answer, so nobody is to be sent anywhere.
+        if is_prefetch(headers) {
+            return Self::Script;
+        }
         if headers.get(header::UPGRADE).is_some() {
             return Self::WebSocket;
         }
@@ -59,6 +63,28 @@ impl Manner {
     }
 }
 
+/// Whether a browser only looks ahead: nobody has gone there yet (Fetch §3.8, and what came before it).
+pub fn is_prefetch(headers: &HeaderMap) -> bool {
+    let says = |name: &str, word: &[u8]| headers.get(name).is_some_and(|value| begins_with(value.as_bytes().trim_ascii(), word));
+    says("sec-purpose", b"prefetch") || says("purpose", b"prefetch") || says("x-moz", b"prefetch") || says("x-purpose", b"preview")
+}
+
+/// Whether a form takes the whole window along, as a provider's answer by `form_post` does.
+pub fn is_navigation_with_form(headers: &HeaderMap) -> bool {
+    let text = |name: &'static str| headers.get(name).map(|value| value.as_bytes());
+    match (text("sec-fetch-mode"), text("sec-fetch-dest")) {
+        (Some(b"navigate"), None | Some(b"document")) => true,
+        (Some(_), _) => false,
+        (None, _) => accepts_html(headers),
+    }
+}
+
+/// A structured item may carry parameters: `prefetch;prerender`.
+fn begins_with(value: &[u8], word: &[u8]) -> bool {
+    let item = value.split(|b| matches!(b, b';' | b',')).next().unwrap_or_default();
+    item.trim_ascii().eq_ignore_ascii_case(word)
+}
+
 /// `text/html` by name: `*/*` alone is what scripts and curl send.
 fn accepts_html(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT);
@@ -94,6 +120,12 @@ mod tests {
             (Method::GET, &[html, ("x-requested-with", "XMLHttpRequest")], Manner::Script),
             (Method::GET, &[("accept", "*/*")], Manner::Script),
             (Method::GET, &[("accept", "application/json")], Manner::Script),
+            (Method::GET, &[html, ("sec-purpose", "prefetch")], Manner::Script),
+            (Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")], Manner::Script),
+            (Method::GET, &[html, ("purpose", "prefetch")], Manner::Script),
+            (Method::GET, &[html, ("x-moz", "prefetch")], Manner::Script),
+            (Method::GET, &[html, ("x-purpose", "preview")], Manner::Script),
+            (Method::GET, &[html, ("purpose", "prefetched")], Manner::Navigation),
             (Method::GET, &[], Manner::Script),
             (Method::GET, &[("upgrade", "websocket"), html], Manner::WebSocket),
             (Method::POST, &[("content-type", "application/grpc+proto")], Manner::Grpc),

@@ -1,22 +1,43 @@
-//! The pages that people see: plain HTML, no script, light and dark, narrow and wide.
+//! The pages that people see: plain HTML in the reader's language, no script, light and dark, narrow and wide.
+
+mod language;
+mod page;
+pub mod samples;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod views;
+mod words;
+
+use std::path::Path;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, context};
-use serde::Serialize;
+use http::{HeaderValue, header};
+use minijinja::{Value, context};
+
+pub use language::Language;
+pub use page::Page;
+pub use templates::PagesFault;
+use templates::{SCRIPT, Templates};
+pub use views::{
+    Choice, DeniedPage, EmailForm, ErrorPage, Explained, FragmentPage, LoopCause, LoopPage, Missing, PickerPage, ResumePage,
+    SessionEndedFormPage, SignOutPage, SignedOutPage, What, Who, WhoamiPage,
+};
+pub use words::Words;
 
 use crate::reply::Reply;
 use crate::respond::Face;
 
-const STYLE: &str = include_str!("pages/style.css");
-
-/// Compiled templates and the policy that lets them use exactly one style sheet.
+/// Compiled templates, the words to fill them, and the policy that lets them use exactly one style sheet.
 pub struct Pages {
-    templates: Environment<'static>,
+    templates: Templates,
+    /// In the order of [`Language::ALL`].
+    words: Vec<Words>,
     policy: HeaderValue,
+    /// Of the one page that runs one script.
+    policy_with_script: HeaderValue,
 }
 
 impl std::fmt::Debug for Pages {
@@ -25,111 +46,128 @@ impl std::fmt::Debug for Pages {
     }
 }
 
-/// What an error page says.
-#[derive(Debug)]
-pub struct ErrorPage<'p> {
-    pub face: Face,
-    pub request_id: &'p str,
-    pub login_url: Option<&'p str>,
-    pub prefix: &'p str,
-    pub details: &'p [(&'p str, &'p str)],
-}
-
-/// What the page about oneself says.
-#[derive(Debug, Serialize)]
-pub struct WhoamiPage {
-    pub name: Option<String>,
-    pub user: Option<String>,
-    pub email: Option<String>,
-    pub provider: String,
-    pub roles: Vec<String>,
-    pub permissions: Vec<String>,
-    pub ends_in: String,
-    pub prefix: String,
-}
-
 impl Pages {
-    /// Compiles the templates. `insecure_issuers` are providers on plain http (loopback), where sign-out may lead too.
+    /// Compiles the templates, and tries those that `folder` puts in the place of ours.
+    /// `insecure_issuers` are providers on plain http (loopback), where sign-out may lead too.
     ///
     /// # Errors
-    /// A text when one does not compile, which a test rules out.
-    pub fn new(insecure_issuers: &[&str]) -> Result<Self, String> {
-        let mut templates = Environment::new();
-        // Every value is escaped, whatever the template is called.
-        templates.set_auto_escape_callback(|_| AutoEscape::Html);
-        templates.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-        templates.add_global("style", minijinja::Value::from_safe_string(STYLE.to_owned()));
-        for (name, source) in [
-            ("base", include_str!("pages/base.html")),
-            ("error", include_str!("pages/error.html")),
-            ("sign_out", include_str!("pages/sign_out.html")),
-            ("signed_out", include_str!("pages/signed_out.html")),
-            ("whoami", include_str!("pages/whoami.html")),
-        ] {
-            templates.add_template(name, source).map_err(|error| format!("{name}: {error}"))?;
+    /// [`PagesFault`]; about a template, with file and line.
+    pub fn new(insecure_issuers: &[&str], folder: Option<&Path>) -> Result<Self, PagesFault> {
+        let templates = Templates::load(folder)?;
+        let words = Words::all().map_err(PagesFault::Words)?;
+        let policy = |script: Option<&str>| {
+            // A page of the operator's own may show a logo; still nothing is fetched from anywhere.
+            let images = if folder.is_some() { "; img-src data:" } else { "" };
+            let script = script.map(|script| format!("; script-src '{}'", hash(script))).unwrap_or_default();
+            // The sign-out form ends at the provider, and browsers hold `form-action` against every redirect on the way.
+            let issuers: String = insecure_issuers.iter().map(|issuer| format!(" {issuer}")).collect();
+            let text = format!(
+                "default-src 'none'; style-src '{}'{script}{images}; form-action 'self' https:{issuers}; frame-ancestors 'none'; base-uri 'none'",
+                hash(&templates.style)
+            );
+            HeaderValue::from_str(&text).map_err(|error| PagesFault::Words(format!("a provider's address: {error}")))
+        };
+        let (policy, policy_with_script) = (policy(None)?, policy(Some(SCRIPT))?);
+        let pages = Self { templates, words, policy, policy_with_script };
+        // Tests have tried ours.
+        if folder.is_some() {
+            pages.try_samples()?;
         }
-        let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
-        // The sign-out form ends at the provider, and browsers hold `form-action` against every redirect on the way.
-        let issuers: String = insecure_issuers.iter().map(|issuer| format!(" {issuer}")).collect();
-        let policy = format!(
-            "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self' https:{issuers}; frame-ancestors 'none'; base-uri 'none'"
-        );
-        let policy = HeaderValue::from_str(&policy).map_err(|error| error.to_string())?;
-        Ok(Self { templates, policy })
+        Ok(pages)
     }
 
-    pub fn error(&self, page: &ErrorPage<'_>) -> Reply {
-        let values = context! {
-            title => page.face.title,
-            text => page.face.text,
-            status => page.face.status,
-            details => minijinja::Value::from(Serde(page.details)),
-            request_id => page.request_id,
-            login_url => page.login_url,
-            whoami_url => (page.face.status == 403).then(|| format!("{}/whoami", page.prefix)),
-        };
-        self.render(page.face.status, "error", values)
+    /// What does not work with every value and in every language is found now, not by somebody who is in need already.
+    fn try_samples(&self) -> Result<(), PagesFault> {
+        let mut fault = None;
+        for language in Language::ALL {
+            samples::each(&str::to_owned, &mut |_, page| {
+                if let Err(error) = self.html(page, *language) {
+                    fault.get_or_insert_with(|| self.templates.fault(page.template(), &error));
+                }
+            });
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// The words of a language.
+    pub fn words(&self, language: Language) -> &Words {
+        // There is one for each language, in this order.
+        &self.words[language as usize]
+    }
+
+    /// What scripts are told about a face: always English.
+    pub fn message(&self, face: Face) -> &str {
+        self.words(Language::English).face(face).1
+    }
+
+    pub fn error(&self, page: &ErrorPage<'_>, language: Language) -> Reply {
+        self.show(Page::Error(page), language)
+    }
+
+    pub fn picker(&self, page: &PickerPage<'_>, language: Language) -> Reply {
+        self.show(Page::Picker(page), language)
+    }
+
+    pub fn denied(&self, page: &DeniedPage<'_>, language: Language) -> Reply {
+        self.show(Page::Denied(page), language)
+    }
+
+    pub fn looped(&self, page: &LoopPage<'_>, language: Language) -> Reply {
+        self.show(Page::Loop(page), language)
     }
 
     /// Asks before signing out: the request did not come from our own pages.
-    pub fn confirm_sign_out(&self, action: &str) -> Reply {
-        self.render(200, "sign_out", context! { title => "Sign out?", action => action }).with_form()
+    pub fn sign_out(&self, page: &SignOutPage<'_>, language: Language) -> Reply {
+        self.show(Page::SignOut(page), language)
     }
 
-    pub fn signed_out(&self, at_provider: bool) -> Reply {
-        self.render(200, "signed_out", context! { title => "You are signed out", at_provider => at_provider })
+    pub fn signed_out(&self, page: &SignedOutPage<'_>, language: Language) -> Reply {
+        self.show(Page::SignedOut(page), language)
     }
 
-    pub fn whoami(&self, page: &WhoamiPage) -> Reply {
-        self.render(200, "whoami", context! { title => "Who you are here", who => minijinja::Value::from(Serde(page)) }).with_form()
+    pub fn whoami(&self, page: &WhoamiPage, language: Language) -> Reply {
+        self.show(Page::Whoami(page), language)
     }
 
-    fn render(&self, status: u16, template: &str, values: minijinja::Value) -> Reply {
-        match self.templates.get_template(template).and_then(|template| template.render(values)) {
-            Ok(html) => Reply::html(status, html, &self.policy),
+    pub fn resume(&self, page: &ResumePage<'_>, language: Language) -> Reply {
+        self.show(Page::Resume(page), language)
+    }
+
+    pub fn fragment(&self, page: &FragmentPage<'_>, language: Language) -> Reply {
+        self.show(Page::Fragment(page), language)
+    }
+
+    pub fn session_ended_form(&self, page: &SessionEndedFormPage<'_>, language: Language) -> Reply {
+        self.show(Page::SessionEndedForm(page), language)
+    }
+
+    /// Any page. Nobody may store it, so it needs no `Vary`.
+    pub fn show(&self, page: Page<'_>, language: Language) -> Reply {
+        let html = match self.html(page, language) {
+            Ok(html) => html,
             Err(error) => {
-                tracing::error!("page `{template}` could not be made: {error}");
-                Reply::new(status)
+                tracing::error!("a page could not be made: {}", self.templates.fault(page.template(), &error));
+                return Reply::new(page.status());
             }
+        };
+        let policy = if matches!(page, Page::Fragment(_)) { &self.policy_with_script } else { &self.policy };
+        let reply = Reply::html(page.status(), html, policy).field(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+        let reply = if page.has_form() { reply.with_form() } else { reply };
+        match page {
+            // RFC 9110 §15.5.2: a 401 names a scheme.
+            Page::Fragment(_) | Page::SessionEndedForm(_) => reply.field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            _ => reply,
         }
+    }
+
+    fn html(&self, page: Page<'_>, language: Language) -> Result<String, minijinja::Error> {
+        let words = self.words(language);
+        let values = context! { words => words.value(), language => language.tag(), ..page.values(words) };
+        self.templates.render(page.template(), Value::from(values))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn err_01_what_is_shown_is_escaped() {
-        let pages = Pages::new(&[]).unwrap();
-        let face = Face { status: 403, code: "x", title: "T", text: "t" };
-        let attack = "</p><script>alert(1)</script>\"'>{{ 7*7 }}";
-        let reply =
-            pages.error(&ErrorPage { face, request_id: attack, login_url: Some(attack), prefix: attack, details: &[(attack, attack)] });
-        let html = String::from_utf8(reply.body.to_vec()).unwrap();
-        assert!(!html.contains("<script"), "{html}");
-        assert!(html.contains("&lt;script&gt;") && html.contains("{{ 7*7 }}") && !html.contains("49"), "{html}");
-        let policy = reply.fields.iter().find(|(name, _)| name == "content-security-policy").unwrap();
-        assert!(policy.1.to_str().unwrap().starts_with("default-src 'none'"));
-    }
+/// A source of a Content-Security-Policy: exactly this text.
+fn hash(text: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes())))
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use doorward_policy::cors::Fields;
 use doorward_policy::login::ATTEMPT_COOKIE;
-use doorward_policy::session::COOKIE;
+use doorward_policy::session::{COOKIE, CookiePlace};
 use http::header::{self, HeaderName, HeaderValue};
 
 /// Written in one go; nothing of an app's answer is ever mixed into it.
@@ -76,6 +76,12 @@ impl Reply {
         self.text_field(header::SET_COOKIE, &cookie(name, value, max_age))
     }
 
+    /// Sets a cookie of ours that comes along when another site posts a form here (RFC 6265bis §5.6.7).
+    #[must_use]
+    pub fn cross_site_cookie(self, name: &str, value: &str, max_age: Option<u64>) -> Self {
+        self.text_field(header::SET_COOKIE, &cookie(name, value, max_age).replace("SameSite=Lax", "SameSite=None"))
+    }
+
     /// Deletes a cookie of ours: with the attributes it was set with, or browsers keep it (CVE-2025-55162).
     #[must_use]
     pub fn without_cookie(self, name: &str) -> Self {
@@ -96,6 +102,15 @@ impl Reply {
     #[must_use]
     pub fn cross_origin(self, fields: Fields) -> Self {
         fields.into_iter().fold(self, |reply, (name, value)| reply.text_field(HeaderName::from_static(name), &value))
+    }
+}
+
+/// The session cookie of a place: a host's as all others, a domain's with its `Domain` (RFC 6265bis §4.1.3.1).
+pub fn session_cookie(place: CookiePlace<'_>, value: &str, max_age: Option<u64>) -> String {
+    let cookie = cookie(place.name(), value, max_age);
+    match place.domain() {
+        Some(domain) => format!("{cookie}; Domain={domain}"),
+        None => cookie,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorward_config::settings::{AccessTokenType, Provider, Settings};
 use doorward_policy::login::Places;
-use doorward_policy::session::Limits;
+use doorward_policy::session::{Limits, Session, SessionFault};
 use doorward_policy::token::{AccessTokenProfile, TokenType};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -14,25 +14,37 @@ use crate::attempts::Attempts;
 use crate::bearer::BearerVerifier;
 use crate::entropy::{NoEntropy, RequestIds};
 use crate::idp::{IdpClient, ProviderFacts};
+use crate::keyring::{Keyring, Keys};
 use crate::keys::{KeyStore, Tempo};
 use crate::login::UsedAttempts;
+use crate::login::form::KeptForms;
 use crate::metrics::Metrics;
-use crate::pages::Pages;
+use crate::pages::{Pages, PagesFault};
+use crate::revocations::RevocationList;
+use crate::sessions::Sessions;
+use crate::store::{self, OpenFault, Store};
+use crate::streams::OpenStreams;
 use crate::upstream::UpstreamPool;
 
 /// Shared by all worlds; nothing in it takes a lock that a request would wait for.
 pub struct Runtime {
     pub settings: Arc<Settings>,
     /// In the order of `settings.providers`.
-    pub providers: Vec<ProviderRuntime>,
+    pub providers: Vec<Arc<ProviderRuntime>>,
     /// In the order of `settings.routes`; `None` for an app that another proxy stands before.
     pub upstreams: Vec<Option<Arc<UpstreamPool>>>,
     pub pages: Pages,
     pub metrics: Arc<Metrics>,
     pub access_log: Arc<AccessLog>,
     pub request_ids: RequestIds,
+    pub keyring: Arc<Keyring>,
     pub used_attempts: UsedAttempts,
+    pub kept_forms: KeptForms,
     pub attempts: Attempts,
+    pub store: Arc<dyn Store>,
+    pub revocations: Arc<RevocationList>,
+    pub sessions: Arc<Sessions>,
+    pub streams: Arc<OpenStreams>,
     /// Where everything runs that talks to providers.
     pub control: Handle,
 }
@@ -72,8 +84,10 @@ pub enum RuntimeFault {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
-    #[error("pages: {0}")]
-    Pages(String),
+    #[error(transparent)]
+    Store(#[from] OpenFault),
+    #[error("server.pages: {0}")]
+    Pages(#[from] PagesFault),
 }
 
 impl Runtime {
@@ -85,29 +99,68 @@ impl Runtime {
         let settings = Arc::new(settings);
         let metrics = Arc::new(Metrics::new(&settings)?);
         let providers = (0..settings.providers.len()).map(|index| ProviderRuntime::new(&settings, index, tempo, &control, &metrics));
+        let providers = providers.map(|provider| provider.map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         let upstreams = settings.policy.routes().iter().zip(&settings.routes).map(|(route, io)| {
             let pool = io.upstream.as_ref().map(|upstream| UpstreamPool::new(&route.name, upstream).map(Arc::new));
             pool.transpose().map_err(|text| RuntimeFault::Upstream { name: route.name.to_string(), text })
         });
         let insecure_issuers: Vec<&str> =
             settings.providers.iter().filter(|provider| provider.insecure_http).map(|provider| provider.issuer.as_str()).collect();
+        let store = store::open(&settings, &control, &metrics)?;
+        let issuers = settings.providers.iter().map(|provider| provider.issuer.as_str());
+        let revocations = RevocationList::new(issuers, settings.session.lifetime, store.clone(), metrics.clone(), control.clone());
+        let keyring = Arc::new(Keyring::new(settings.clone()));
+        let sessions = Sessions::new(
+            settings.clone(),
+            keyring.clone(),
+            revocations.clone(),
+            store.clone(),
+            &providers,
+            control.clone(),
+            metrics.clone(),
+        );
         Ok(Self {
-            providers: providers.collect::<Result<_, _>>()?,
+            providers,
             upstreams: upstreams.collect::<Result<_, _>>()?,
-            pages: Pages::new(&insecure_issuers).map_err(RuntimeFault::Pages)?,
+            pages: Pages::new(&insecure_issuers, settings.server.pages.as_deref())?,
             access_log: Arc::new(access_log),
             request_ids: RequestIds::new()?,
+            keyring,
             used_attempts: UsedAttempts::default(),
+            kept_forms: KeptForms::default(),
             attempts: Attempts::new(&settings.server.limits),
+            store,
+            revocations,
+            sessions,
+            streams: Arc::new(OpenStreams::new(metrics.streams.clone(), &metrics.streams_closed)),
             metrics,
             control,
             settings,
         })
     }
 
+    /// The sealing keys as they are now.
+    pub fn keys(&self) -> Keys<'_> {
+        self.keyring.keys()
+    }
+
     /// Idle and absolute limits of a session.
     pub fn session_limits(&self) -> Limits {
         Limits { idle: self.settings.session.idle, lifetime: self.settings.session.lifetime }
+    }
+
+    /// Whether our own endpoints answer for this host; `name` is canonical.
+    pub fn serves_host(&self, name: &str) -> bool {
+        self.settings.policy.knows_host(name) || self.settings.server.public_host.as_deref() == Some(name)
+    }
+
+    /// Whether a session counts where these providers are asked for.
+    ///
+    /// # Errors
+    /// [`SessionFault::OtherProvider`].
+    pub fn belongs(&self, session: &Session, providers: &[usize]) -> Result<(), SessionFault> {
+        let settings = providers.iter().filter_map(|index| self.settings.providers.get(*index));
+        session.belongs_to_one_of(settings.map(|provider| (&*provider.name, &*provider.client_id, &*provider.issuer)))
     }
 
     /// Whether `path` is one of our own endpoints, below the prefix; what follows it.
@@ -139,7 +192,7 @@ impl Runtime {
 
 impl Places for Runtime {
     fn holds(&self, host: &str, port: u16) -> bool {
-        port == self.settings.server.public_port && self.settings.policy.knows_host(host)
+        port == self.settings.server.public_port && self.serves_host(host)
     }
 
     fn prefix(&self) -> &str {

@@ -21,12 +21,15 @@ use crate::hooks::{GrpcListeners, GrpcServing, HookDoor, Peers};
 use crate::keys::Tempo;
 use crate::listen::{ConnectionEvents, Drained, Listeners, OurHosts, Purpose, Serving, TlsStores, info_of};
 use crate::runtime::{Runtime, RuntimeFault};
+use crate::streams;
 use crate::tls::{CertInfo, CertificateError, CertificateWatcher, TlsStore};
 
 /// Idle connections to apps that one world keeps.
 const UPSTREAM_POOL: usize = 256;
 /// How long the first look-up of upstream names may hold up the start.
 const FIRST_RESOLVE: Duration = Duration::from_secs(3);
+/// How long a token refresh may hold up a stop: what it brings is lost if it is not stored.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// A running edge. Dropping it ends it at once; [`Doorward::stop`] lets requests in flight finish.
 #[derive(Debug)]
@@ -70,11 +73,15 @@ impl Doorward {
         let admin_listener = server.admin.map(|address| control.block_on(admin::bind(address))).transpose()?;
         let admin = admin_listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
 
-        control.block_on(first_look(&runtime));
+        control.block_on(async { tokio::join!(first_look(&runtime), runtime.revocations.load()) });
+        control.spawn(runtime.revocations.clone().follow());
         for pool in runtime.upstreams.iter().flatten() {
             control.spawn(pool.clone().keep_fresh(runtime.metrics.clone()));
         }
         let watchers = [&tls.public, &tls.hooks].into_iter().flatten().filter_map(|store| watch_certificates(store, &runtime)).collect();
+        control.spawn(runtime.sessions.clone().sweep());
+        control.spawn(runtime.keyring.clone().follow(runtime.metrics.clone()));
+        control.spawn(streams::keep_swept(runtime.clone()));
         let draining = Arc::new(AtomicBool::new(false));
         let (shutdown, ended) = watch::channel(false);
         if let Some(listener) = admin_listener {
@@ -134,6 +141,9 @@ impl Doorward {
             }
             _ => Drained { clean: false },
         };
+        if let Some(control) = &self.control {
+            control.block_on(self.runtime.sessions.settle(SETTLE));
+        }
         self.runtime.access_log.flush();
         drained
     }
@@ -196,7 +206,7 @@ fn serve(
     };
     let hosts: OurHosts = {
         let runtime = runtime.clone();
-        Arc::new(move |name: &str| runtime.settings.policy.knows_host(name))
+        Arc::new(move |name: &str| runtime.serves_host(name))
     };
     Ok(listeners.serve(tls, factory, hosts, Arc::new(Events(runtime.clone())))?)
 }
@@ -212,7 +222,7 @@ impl HttpServerApp for Doors {
     async fn process_new_http(self: &Arc<Self>, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
         let purpose = session.digest().and_then(info_of)?.purpose;
         match (purpose, &self.hooks) {
-            (Purpose::Public, _) => self.proxy.process_new_http(session, shutdown).await,
+            (Purpose::Public, _) => streams::until_cut(self.proxy.process_new_http(session, shutdown)).await,
             (Purpose::Hooks, Some(hooks)) => hooks.serve(session, shutdown).await,
             (Purpose::Hooks, None) => None,
         }

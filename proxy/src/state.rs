@@ -7,11 +7,14 @@ use std::time::Instant;
 use doorward_policy::access::Permit;
 use doorward_policy::identity::Identity;
 use doorward_policy::request::Target;
-use doorward_policy::time::Timestamp;
 use http::HeaderValue;
 
+use crate::access_log::{Line, cut, now_millis};
 use crate::manner::Manner;
+use crate::pages::Language;
 use crate::runtime::Runtime;
+use crate::sessions::Live;
+use crate::streams::{Ground, StreamEntry};
 
 /// pingora's context of a request. Its `Arc<Runtime>` is taken once: a reload can never mix two.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub struct RequestState {
     pub request_id: String,
     pub client: IpAddr,
     pub manner: Manner,
+    /// Of our own pages, where one may be shown.
+    pub language: Language,
     /// `None` until the request was read, and for ever if it could not be.
     pub target: Option<Target>,
     pub route: Option<usize>,
@@ -28,6 +33,8 @@ pub struct RequestState {
     pub identity: Option<Arc<Identity>>,
     /// No permit, no peer.
     pub permit: Option<Permit>,
+    /// The session that was presented.
+    pub session: Option<Live>,
     /// A `Set-Cookie` value for the answer.
     pub renewal: Option<String>,
     pub decision: &'static str,
@@ -41,12 +48,27 @@ pub struct RequestState {
     pub upstream: Option<String>,
     /// Servers that could not be connected to.
     pub tried: Vec<SocketAddr>,
-    /// When what the request stands on ends.
-    pub until: Option<Timestamp>,
+    /// What the request stands on.
+    pub ground: Ground,
+    /// Set once it is a stream that ends with its ground.
+    pub stream: Option<StreamEntry>,
     /// The asking page's origin, where the route answers for origins.
     pub origin: Option<HeaderValue>,
     pub error: Option<&'static str>,
     pub websocket: Option<WebSocketGauge>,
+    pub http2: bool,
+    pub logged: bool,
+}
+
+/// What the log is told of a request beside its state.
+#[derive(Debug)]
+pub struct Finished<'f> {
+    pub method: &'f str,
+    /// 0 when nothing was answered.
+    pub status: u16,
+    /// Bytes of content.
+    pub sent: u64,
+    pub error: Option<&'static str>,
 }
 
 /// Counts an open WebSocket until it is dropped, whatever way the request ended.
@@ -75,11 +97,13 @@ impl RequestState {
             request_id,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             manner: Manner::Script,
+            language: Language::default(),
             target: None,
             route: None,
             rule: None,
             identity: None,
             permit: None,
+            session: None,
             renewal: None,
             decision: "deny",
             reason: "bad_request",
@@ -89,10 +113,13 @@ impl RequestState {
             body_began: None,
             upstream: None,
             tried: Vec::new(),
-            until: None,
+            ground: Ground::default(),
+            stream: None,
             origin: None,
             error: None,
             websocket: None,
+            http2: false,
+            logged: false,
         }
     }
 
@@ -100,5 +127,45 @@ impl RequestState {
     pub fn outcome(&mut self, decision: &'static str, reason: &'static str) {
         self.decision = decision;
         self.reason = reason;
+    }
+
+    /// Counts the request and writes its line.
+    pub fn log(&self, finished: &Finished<'_>) {
+        let runtime = &self.runtime;
+        let metrics = runtime.metrics.route(self.route);
+        let took = self.started.elapsed().as_secs_f64();
+        metrics.answered(finished.status);
+        metrics.duration.observe(took);
+        let route = self.route.and_then(|index| runtime.settings.policy.routes().get(index));
+        let ended = self.stream.as_ref().and_then(StreamEntry::ended);
+        runtime.access_log.write(&Line {
+            time: now_millis(),
+            request_id: &self.request_id,
+            client: self.client,
+            dialect: None,
+            method: cut(finished.method),
+            host: self.target.as_ref().map_or("", |target| target.host().name()),
+            path: self.target.as_ref().map_or("", |target| cut(target.path().as_str())),
+            protocol: if self.http2 { "h2" } else { "http/1" },
+            status: finished.status,
+            route: route.map(|route| &*route.name),
+            rule: route.zip(self.rule).map(|(route, rule)| &*route.rules[rule].name),
+            decision: self.decision,
+            reason: self.reason,
+            subject: self.identity.as_deref().and_then(|identity| identity.user()).map(cut),
+            upstream: self.upstream.as_deref(),
+            error: ended.map(|why| why.error()).or(self.error).or(finished.error),
+            duration_ms: (took * 1e6).round() / 1e3,
+            sent: finished.sent,
+        });
+    }
+}
+
+impl Drop for RequestState {
+    /// pingora logs what it ended itself; what was cut may have been dropped before.
+    fn drop(&mut self) {
+        let Some(stream) = self.stream.as_ref().filter(|stream| !self.logged && stream.ended().is_some()) else { return };
+        let method = self.target.as_ref().map_or("", |target| target.method().as_str());
+        self.log(&Finished { method, status: stream.status, sent: stream.sent, error: None });
     }
 }

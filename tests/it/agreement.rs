@@ -219,6 +219,7 @@ async fn by_proxy(runtime: &Runtime, request: &Request) -> Said {
         return Said::No { decision: "deny", reason: DenyReason::NoRoute.label() };
     }
     let ask = Ask {
+        content: &[],
         target: &target,
         headers: &request.headers,
         client: request.client,

@@ -1,5 +1,8 @@
 //! What outlives the decision it was made on, and what must not.
 
+mod app;
+mod streams;
+
 use std::sync::Arc;
 use std::time::Duration;
 

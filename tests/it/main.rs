@@ -12,6 +12,8 @@ mod frames;
 mod framing;
 mod headers;
 mod hooks;
+mod kept_form;
+mod key_ring;
 mod keys;
 mod lasting;
 mod oidc;

@@ -9,6 +9,7 @@ use super::verdict::{self, Verdict};
 use super::{caddy, envoy_http, haproxy, nginx, original, traefik};
 use crate::gate::Way;
 use crate::manner::Manner;
+use crate::pages::Language;
 use crate::reply::Reply;
 use crate::respond::Asker;
 use crate::runtime::Runtime;
@@ -44,6 +45,7 @@ impl<'q> Question<'q> {
     pub fn asker(&self) -> Asker<'q> {
         Asker {
             manner: Manner::told(&Method::GET, self.headers, false),
+            language: Language::of(self.headers),
             request_id: self.request_id,
             login_url: None,
             prefix: &self.runtime.settings.server.prefix,

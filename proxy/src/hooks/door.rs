@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use doorward_policy::access::DenyReason;
+use doorward_policy::request::Target;
 use http::{Method, Version, header};
 use pingora::apps::{HttpPersistentSettings, ReusedHttpStream};
 use pingora::http::ResponseHeader;
@@ -21,14 +22,16 @@ use super::original::{self, Original};
 use super::peers::Peers;
 use super::record::{self, Asked};
 use super::verdict::{self, Answer, Verdict};
+use crate::body::{self, BodyFault};
 use crate::clock;
 use crate::gate::{Ask, Way};
 use crate::incoming;
 use crate::listen::info_of;
 use crate::login;
 use crate::manner::Manner;
+use crate::pages::Language;
 use crate::reply::Reply;
-use crate::respond;
+use crate::respond::{self, Asker};
 use crate::runtime::Runtime;
 
 /// What a question may bring along unasked before the connection is given up.
@@ -91,7 +94,18 @@ impl HookDoor {
             write(&mut session, Reply::json(403, &body), &request_id).await?;
             return end(session, empty).await;
         }
-        let visit = match guarded(PATIENCE, self.visit(&session, &request_id)).await {
+        let content = match self.content(&mut session).await {
+            Ok(content) => content,
+            Err(fault) => {
+                let reason = fault.reason();
+                record::failed(&self.runtime, OWN, peer, &request_id, reason.label());
+                session.set_keepalive(None);
+                let asker = Asker { manner: Manner::Script, request_id: &request_id, login_url: None, prefix: "", language: Language::default() };
+                write(&mut session, respond::deny(&self.runtime.pages, asker, reason), &request_id).await?;
+                return end(session, empty).await;
+            }
+        };
+        let visit = match guarded(PATIENCE, self.visit(&session, &content, &request_id)).await {
             Ok(visit) => visit,
             Err(reason) => {
                 record::failed(&self.runtime, UNANSWERED, peer, &request_id, reason.label());
@@ -111,7 +125,19 @@ impl HookDoor {
         end(session, empty).await
     }
 
-    async fn visit(&self, session: &ServerSession, request_id: &str) -> Visit {
+    /// What a browser, or a provider, posts to an endpoint of ours; nothing for any question.
+    async fn content(&self, session: &mut ServerSession) -> Result<Bytes, BodyFault> {
+        let request = session.req_header();
+        let target = incoming::authority(request).and_then(|authority| {
+            Target::parse(&request.method, authority, incoming::raw_target(request)).map_err(DenyReason::from)
+        });
+        match target.ok().and_then(|target| login::takes_content(&self.runtime, &target)) {
+            Some(limit) => body::read(session, limit).await,
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    async fn visit(&self, session: &ServerSession, content: &[u8], request_id: &str) -> Visit {
         let runtime = &*self.runtime;
         let request = session.req_header();
         let question =
@@ -149,7 +175,7 @@ impl HookDoor {
                 let manner = Manner::told(&request.method, &request.headers, original.scheme.websocket);
                 plain_reply(verdict::insecure(runtime, original, &request.headers, manner, request_id))
             }
-            Ok(original) => own(runtime, original, &question).await,
+            Ok(original) => own(runtime, original, &question, content).await,
             Err(reason) => plain_reply(verdict::refused(runtime, None, &request.headers, reason, request_id)),
         };
         Visit { dialect: OWN, verdict, reply }
@@ -163,11 +189,12 @@ impl HookDoor {
 }
 
 /// Our own endpoints, for browsers that the other proxy sends on.
-async fn own(runtime: &Runtime, original: Original, question: &Question<'_>) -> (Verdict, Reply) {
+async fn own(runtime: &Runtime, original: Original, question: &Question<'_>, content: &[u8]) -> (Verdict, Reply) {
     let target = &original.target;
     let ask = Ask {
         target,
         headers: question.headers,
+        content,
         client: original.client,
         manner: Manner::told(target.method(), question.headers, original.scheme.websocket),
         way: Way::Hook { route: None, filter: None, again: false },
@@ -175,7 +202,7 @@ async fn own(runtime: &Runtime, original: Original, question: &Question<'_>) -> 
         now: clock::now(),
     };
     let path = target.path().as_str();
-    let served = if !runtime.settings.policy.knows_host(target.host().name()) {
+    let served = if !runtime.serves_host(target.host().name()) {
         let reply = respond::deny(&runtime.pages, runtime.asker(&ask, None), DenyReason::UnknownHost);
         login::Served { reason: DenyReason::UnknownHost.label(), reply }
     } else if let Some(rest) = runtime.own_path(path) {

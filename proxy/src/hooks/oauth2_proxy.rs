@@ -114,9 +114,9 @@ pub async fn visit(runtime: &Runtime, ask: &Ask<'_>) -> Option<Served> {
         }
         "/sign_out" if reads || *ask.target.method() == Method::POST => {
             let after = the_one(&named_target(ask)).and_then(|text| place(runtime, text));
-            login::sign_out(runtime, ask, after.as_ref())
+            login::sign_out(runtime, ask, after.as_ref()).await
         }
-        "/userinfo" if reads => userinfo(runtime, ask),
+        "/userinfo" if reads => userinfo(runtime, ask).await,
         _ => return None,
     };
     Some(served)
@@ -128,15 +128,12 @@ fn with_page(runtime: &Runtime, ask: &Ask<'_>, mut redirect: Reply) -> Reply {
     let location = redirect.fields.iter().find(|(name, _)| *name == header::LOCATION).and_then(|(_, value)| value.to_str().ok());
     let Some(location) = location.map(str::to_owned) else { return redirect };
     let asker = Asker { manner: Manner::Page, login_url: Some(&location), ..runtime.asker(ask, None) };
-    let page = respond::show(&runtime.pages, asker, SIGN_IN, &[]);
-    let describes = [header::CONTENT_TYPE, header::CONTENT_SECURITY_POLICY, header::X_FRAME_OPTIONS];
+    let page = respond::show(&runtime.pages, asker, Face::SIGN_IN, &[]);
+    let describes = [header::CONTENT_TYPE, header::CONTENT_LANGUAGE, header::CONTENT_SECURITY_POLICY, header::X_FRAME_OPTIONS];
     redirect.fields.extend(page.fields.into_iter().filter(|(name, _)| describes.contains(name)));
     redirect.body = page.body;
     redirect
 }
-
-const SIGN_IN: Face =
-    Face { status: 401, code: "login_required", title: "You are not signed in", text: "Signing in brings you back to where you were." };
 
 /// What probes and robots ask for, on any host.
 pub fn plain(path: &[u8], draining: bool) -> Option<Reply> {
@@ -185,8 +182,8 @@ fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// `/oauth2/userinfo`: 200 with what is known, or 401.
-fn userinfo(runtime: &Runtime, ask: &Ask<'_>) -> Served {
-    let Some(identity) = login::identity(runtime, ask) else {
+async fn userinfo(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    let Some(identity) = login::identity(runtime, ask).await else {
         return Served { reason: "no_session", reply: Reply::json(401, &json!({ "error": "unauthorized" })) };
     };
     let body = json!({

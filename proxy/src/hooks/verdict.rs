@@ -12,6 +12,7 @@ use crate::forward::{cookies_for_app, token_for_app};
 use crate::gate::{Admission, Ask, Outcome, Way};
 use crate::manner::Manner;
 use crate::metrics::Known;
+use crate::pages::Language;
 use crate::reply::Reply;
 use crate::respond::{self, Asker};
 use crate::runtime::Runtime;
@@ -80,7 +81,7 @@ pub async fn judge(
     if !original.scheme.tls {
         return insecure(runtime, original, headers, manner, request_id);
     }
-    let ask = Ask { target: &original.target, headers, client: original.client, manner, way, request_id, now: clock::now() };
+    let ask = Ask { target: &original.target, headers, content: &[], client: original.client, manner, way, request_id, now: clock::now() };
     let asked = std::time::Instant::now();
     let admission = runtime.admit(&ask).await;
     if !matches!(way, Way::Hook { again: true, .. }) {
@@ -88,10 +89,11 @@ pub async fn judge(
     }
     let Admission { route, rule, identity, outcome } = admission;
     let (decision, reason, answer) = match outcome {
-        Outcome::Forward { permit, known, renewal, until: _ } => {
+        Outcome::Forward { permit, known, renewal, until: _, session } => {
             let renewal = renewal.filter(|_| is_personal(runtime, route.zip(rule), headers));
             runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());
-            ("allow", known.label(), Answer::Allow(allowed(runtime, &permit, known, headers, renewal, request_id)))
+            let token = session.and_then(|live| live.access_token(ask.now));
+            ("allow", known.label(), Answer::Allow(Allowed { renewal: renewal.filter(|_| known == Known::Session), ..allowed(runtime, &permit, headers, token.as_deref(), request_id) }))
         }
         Outcome::Answer { decision, reason, reply } => (decision, reason, Answer::Refuse(reply)),
     };
@@ -117,7 +119,13 @@ pub fn refused(
     // Whatever could be read of the client still says what it can make of an answer.
     let method = original.as_ref().map_or(&http::Method::GET, |original| original.target.method());
     let asker =
-        Asker { manner: Manner::told(method, headers, false), request_id, login_url: None, prefix: &runtime.settings.server.prefix };
+        Asker {
+            manner: Manner::told(method, headers, false),
+            request_id,
+            login_url: None,
+            prefix: &runtime.settings.server.prefix,
+            language: Language::of(headers),
+        };
     let reply = respond::deny(&runtime.pages, asker, reason);
     runtime.metrics.stopped(crate::metrics::NO_ROUTE, "deny", reason.label());
     let verdict = Verdict { original, route: None, rule: None, identity: None, decision: "deny", reason: reason.label(), field: None };
@@ -127,13 +135,13 @@ pub fn refused(
 /// Without TLS no cookie of ours would come back; a browser is sent to where it does.
 pub fn insecure(runtime: &Runtime, original: Original, headers: &HeaderMap, manner: Manner, request_id: &str) -> (Verdict, Answer) {
     let host = original.target.host().name();
-    let location = (manner == Manner::Navigation && runtime.settings.policy.knows_host(host))
+    let location = (manner == Manner::Navigation && runtime.serves_host(host))
         .then(|| format!("https://{}{}", runtime.public_authority(host), original.target.path_and_query()));
     let (verdict, answer) = refused(runtime, Some(original), headers, DenyReason::HookInsecure, request_id);
     (verdict, location.map_or(answer, |location| Answer::Refuse(Reply::redirect(302, &location))))
 }
 
-fn allowed(runtime: &Runtime, permit: &Permit, known: Known, headers: &HeaderMap, renewal: Option<String>, request_id: &str) -> Allowed {
+fn allowed(runtime: &Runtime, permit: &Permit, headers: &HeaderMap, session_token: Option<&str>, request_id: &str) -> Allowed {
     let policy = &runtime.settings.policy;
     let names = policy.owned_names().mapped();
     let mut fields = Vec::with_capacity(names.len() + 4);
@@ -142,13 +150,13 @@ fn allowed(runtime: &Runtime, permit: &Permit, known: Known, headers: &HeaderMap
         // CVE-2026-30851: a name that is missing here leaves the client's own value standing at some hosts.
         fields.push((name.clone(), value.unwrap_or(HeaderValue::from_static(""))));
     }
-    let token = token_for_app(headers, permit).and_then(|token| HeaderValue::try_from(token).ok());
+    let token = token_for_app(headers, permit, session_token).and_then(|token| HeaderValue::try_from(token).ok());
     let cookies = cookies_for_app(headers).and_then(|cookies| HeaderValue::try_from(cookies).ok());
     fields.extend(token.map(|token| (header::AUTHORIZATION, token)));
     fields.extend(cookies.map(|cookies| (header::COOKIE, cookies)));
     fields.extend(HeaderValue::try_from(&*policy.routes()[permit.route()].name).ok().map(|name| (ROUTE, name)));
     fields.extend(HeaderValue::try_from(request_id).ok().map(|id| (X_REQUEST_ID, id)));
-    Allowed { fields, renewal: renewal.filter(|_| known == Known::Session) }
+    Allowed { fields, renewal: None }
 }
 
 /// The 2xx of a check: `status` is the dialect's word for yes.

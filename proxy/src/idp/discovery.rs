@@ -15,6 +15,8 @@ pub struct Metadata {
     pub jwks_uri: Url,
     pub userinfo_endpoint: Option<Url>,
     pub end_session_endpoint: Option<Url>,
+    /// RFC 7009. One that we may not go to is none.
+    pub revocation_endpoint: Option<Url>,
     /// RFC 9207 §3: the provider promises an `iss` in every authorization response.
     pub issuer_in_response: bool,
 }
@@ -99,6 +101,7 @@ fn read(document: &Map<String, Value>, provider: &Provider) -> Result<Metadata, 
         jwks_uri: required("jwks_uri")?,
         userinfo_endpoint: endpoint(document, "userinfo_endpoint", provider)?,
         end_session_endpoint: endpoint(document, "end_session_endpoint", provider)?,
+        revocation_endpoint: endpoint(document, "revocation_endpoint", provider).unwrap_or_default(),
         issuer_in_response: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
     })
 }

@@ -1,19 +1,39 @@
 //! The token request and response (RFC 6749 §4.1.3, OIDC Core §3.1.3), and user information (§5.3).
 
 use std::fmt;
+use std::time::Duration;
 
 use doorward_policy::login::Attempt;
+use doorward_policy::session::Tokens;
 use doorward_policy::time::Timestamp;
 use doorward_policy::token::strict_object;
 use serde_json::{Map, Value};
 
 use super::authentication::{AssertionFault, authenticate};
+use super::fetch::Answer;
 use super::{FetchFault, IdpClient, Metadata};
 
-/// What a code was worth.
+/// What a code or a refresh token was worth.
 pub struct TokenResponse {
-    pub id_token: String,
+    /// Never absent for a code; a refresh may bring none (OIDC Core §12.2).
+    pub id_token: Option<String>,
     pub access_token: String,
+    pub refresh_token: Option<String>,
+    /// RFC 6749 §5.1 `expires_in`, in seconds.
+    pub expires_in: Option<u64>,
+}
+
+impl TokenResponse {
+    /// What a session keeps of it.
+    pub fn tokens(self, now: Timestamp) -> Tokens {
+        Tokens {
+            access_token: Some(self.access_token.into()),
+            access_expires: self.expires_in.map(|seconds| now.plus(Duration::from_secs(seconds))),
+            obtained: Some(now),
+            refresh_token: self.refresh_token.map(Into::into),
+            id_token: self.id_token.map(Into::into),
+        }
+    }
 }
 
 impl fmt::Debug for TokenResponse {
@@ -33,7 +53,7 @@ pub enum ExchangeFault {
     #[error("the provider does not accept our client id, secret or way of sending it")]
     ClientRefused,
     /// RFC 6749 §5.2 `invalid_grant`.
-    #[error("the provider does not accept the code")]
+    #[error("the provider does not accept the code or refresh token")]
     CodeRefused,
     #[error("the provider refused with `{0}`")]
     Refused(&'static str),
@@ -63,6 +83,20 @@ impl ExchangeFault {
     }
 }
 
+/// Why a refresh brought nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshFault {
+    pub fault: ExchangeFault,
+    /// RFC 9110 §10.2.3 `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<ExchangeFault> for RefreshFault {
+    fn from(fault: ExchangeFault) -> Self {
+        Self { fault, retry_after: None }
+    }
+}
+
 impl IdpClient {
     /// Redeems an authorization code.
     ///
@@ -79,13 +113,34 @@ impl IdpClient {
         let url = &metadata.token_endpoint;
         let request = authenticate(self.provider(), self.fetcher.post(url), form, now)?;
         let answer = self.fetcher.send(url, request).await?;
-        if answer.status != 200 {
-            return Err(refusal(answer.status.as_u16(), &answer.body));
-        }
-        if !answer.json {
-            return Err(FetchFault::ContentType.into());
-        }
-        read(&answer.body)
+        let tokens = token_response(&answer)?;
+        if tokens.id_token.is_some() { Ok(tokens) } else { Err(ExchangeFault::NoIdToken) }
+    }
+
+    /// Asks for new tokens (RFC 6749 §6, OIDC Core §12).
+    ///
+    /// # Errors
+    /// [`ExchangeFault`]; and how long the provider wants to be left alone, if it says so.
+    pub async fn refresh(&self, metadata: &Metadata, refresh_token: &str, now: Timestamp) -> Result<TokenResponse, RefreshFault> {
+        let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh_token.to_owned())];
+        let url = &metadata.token_endpoint;
+        let request = authenticate(self.provider(), self.fetcher.post(url), form, now).map_err(ExchangeFault::from)?;
+        let answer = self.fetcher.send(url, request).await.map_err(ExchangeFault::from)?;
+        token_response(&answer).map_err(|fault| RefreshFault { fault, retry_after: answer.retry_after })
+    }
+
+    /// Tells the provider that nobody needs this refresh token any more (RFC 7009). A provider without an endpoint for that
+    /// is not told.
+    ///
+    /// # Errors
+    /// [`ExchangeFault`]: whether it counts on is not known.
+    pub async fn revoke(&self, metadata: &Metadata, refresh_token: &str, now: Timestamp) -> Result<(), ExchangeFault> {
+        let Some(url) = &metadata.revocation_endpoint else { return Ok(()) };
+        let form = vec![("token", refresh_token.to_owned()), ("token_type_hint", "refresh_token".to_owned())];
+        let request = authenticate(self.provider(), self.fetcher.post(url), form, now)?;
+        let answer = self.fetcher.send(url, request).await?;
+        // RFC 7009 §2.2: also for a token that is none.
+        if answer.status == 200 { Ok(()) } else { Err(refusal(answer.status.as_u16(), &answer.body)) }
     }
 
     /// Asks for the user's claims with the access token.
@@ -106,6 +161,16 @@ impl IdpClient {
     }
 }
 
+fn token_response(answer: &Answer) -> Result<TokenResponse, ExchangeFault> {
+    if answer.status != 200 {
+        return Err(refusal(answer.status.as_u16(), &answer.body));
+    }
+    if !answer.json {
+        return Err(FetchFault::ContentType.into());
+    }
+    read(&answer.body)
+}
+
 fn read(body: &[u8]) -> Result<TokenResponse, ExchangeFault> {
     let answer = strict_object(body).map_err(|_| ExchangeFault::Malformed)?;
     let text = |name: &str| answer.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -113,12 +178,9 @@ fn read(body: &[u8]) -> Result<TokenResponse, ExchangeFault> {
     if !text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
         return Err(ExchangeFault::Malformed);
     }
-    if answer.get("expires_in").is_some_and(|seconds| seconds.as_u64().is_none()) {
-        return Err(ExchangeFault::Malformed);
-    }
+    let expires_in = answer.get("expires_in").map(|seconds| seconds.as_u64().ok_or(ExchangeFault::Malformed)).transpose()?;
     let access_token = text("access_token").ok_or(ExchangeFault::Malformed)?;
-    let id_token = text("id_token").ok_or(ExchangeFault::NoIdToken)?;
-    Ok(TokenResponse { id_token, access_token })
+    Ok(TokenResponse { id_token: text("id_token"), access_token, refresh_token: text("refresh_token"), expires_in })
 }
 
 /// The provider's `error` code chooses among texts of ours; its own words are neither shown nor logged.
@@ -131,6 +193,9 @@ fn refusal(status: u16, body: &[u8]) -> ExchangeFault {
         (_, Some("access_denied")) => ExchangeFault::Refused("access_denied"),
         (_, Some("invalid_request")) => ExchangeFault::Refused("invalid_request"),
         (_, Some("unsupported_grant_type")) => ExchangeFault::Refused("unsupported_grant_type"),
+        (_, Some("interaction_required" | "login_required" | "consent_required" | "mfa_required" | "account_selection_required")) => {
+            ExchangeFault::Refused("interaction_required")
+        }
         (status, _) => ExchangeFault::Fetch(FetchFault::Status(status)),
     }
 }

@@ -11,6 +11,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// From the first byte sent to the last byte read, however slowly they drip.
 const TOTAL: Duration = Duration::from_secs(10);
 
+/// No provider makes us wait longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 #[derive(Debug)]
 pub(super) struct Fetcher {
     client: Client,
@@ -59,6 +62,8 @@ impl FetchFault {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) json: bool,
+    /// `Retry-After` in seconds, bounded; as a date nobody needs it.
+    pub(super) retry_after: Option<Duration>,
     pub(super) body: Vec<u8>,
 }
 
@@ -101,6 +106,8 @@ impl Fetcher {
             return Err(FetchFault::Redirect);
         }
         let json = response.headers().get("content-type").and_then(|value| value.to_str().ok()).is_some_and(is_json);
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(fault)? {
             if body.len() + chunk.len() > BODY_LIMIT {
@@ -108,7 +115,7 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, json, body })
+        Ok(Answer { status, json, retry_after, body })
     }
 }
 

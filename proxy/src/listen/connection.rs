@@ -82,8 +82,29 @@ impl ConnectionInfo {
         self.state.is_closing()
     }
 
+    /// What ends this connection from outside. Over HTTP/2 it carries other people's streams as well.
+    pub fn cutter(&self) -> Cutter {
+        Cutter(self.state.clone())
+    }
+
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
+    }
+}
+
+/// Ends the request that an HTTP/1 connection serves, and the connection with it.
+#[derive(Debug, Clone, Default)]
+pub struct Cutter(Arc<ConnectionState>);
+
+impl Cutter {
+    /// Takes effect when the connection's task is polled next: whoever cuts also wakes it.
+    pub fn cut(&self) {
+        self.0.cut.store(true, Ordering::Release);
+    }
+
+    /// Whether the next byte to the client would begin a frame of a WebSocket, and a Close frame may stand there.
+    pub fn between_frames(&self, between: bool) {
+        self.0.between_frames.store(between, Ordering::Relaxed);
     }
 }
 
@@ -106,6 +127,9 @@ pub(super) struct ConnectionState {
     established: AtomicBool,
     /// Whoever waits for a request head.
     waiting: AtomicWaker,
+    /// The request that is being served has no right to go on.
+    cut: AtomicBool,
+    between_frames: AtomicBool,
 }
 
 impl ConnectionState {
@@ -129,6 +153,20 @@ impl ConnectionState {
 
     pub(super) fn wake_on_close(&self, waker: &Waker) {
         self.waiting.register(waker);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// What was cut is over: another request begins.
+    pub(super) fn begins_anew(&self) {
+        self.cut.store(false, Ordering::Relaxed);
+        self.between_frames.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.between_frames.load(Ordering::Relaxed)
     }
 
     pub(super) fn established(&self) {

@@ -6,6 +6,9 @@
 //! comes, and are judged like any other.
 //!
 //! For HTTP/2 it only makes sure that the preface comes in time; the frames are pingora's.
+//!
+//! It is also where a connection ends whose request lost its right to go on: a WebSocket is told in a Close frame if one
+//! may stand there, TLS says goodbye, and pingora reads an error, which ends the app's side.
 
 use std::future::Future as _;
 use std::io;
@@ -38,6 +41,12 @@ const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
 /// What a refused client may still send. Closing with bytes unread would reset the connection and lose the answer.
 const REFUSAL_DRAIN: usize = 256 * 1024;
+
+/// How long a client may take to hear that what it had open is over.
+const FAREWELL_TIME: Duration = Duration::from_millis(500);
+
+/// A Close frame (RFC 6455 §5.5.1), code 1008: what is open is against the rules, now.
+const CLOSE_FRAME: &[u8] = b"\x88\x0f\x03\xf0session ended";
 
 /// RFC 9113 §3.4.
 const PREFACE_BYTES: usize = 24;
@@ -155,6 +164,7 @@ impl<S: IO> HeadGuard<S> {
             }
             Phase::Head | Phase::Body(0) | Phase::Open => {
                 self.phase = Phase::Head;
+                self.state.begins_anew();
                 self.scanned = 0;
                 let now = Instant::now();
                 self.deadline = match self.served && self.held.is_empty() {
@@ -278,9 +288,25 @@ impl<S: IO> HeadGuard<S> {
     fn refuse(&mut self, reason: &'static str, status: u16) {
         let id = answer::request_id();
         self.events.refused(self.client, reason, Some(status), &id);
+        self.part(answer::refusal(status, &id), REFUSAL_TIME);
+    }
+
+    /// The last words on this connection.
+    fn part(&mut self, answer: Vec<u8>, time: Duration) {
         self.held.clear();
-        self.deadline = Instant::now() + REFUSAL_TIME;
-        self.phase = Phase::Refusing(Box::new(Refusing { answer: answer::refusal(status, &id), written: 0, flushed: false, drained: 0 }));
+        self.released = 0;
+        self.deadline = Instant::now() + time;
+        self.phase = Phase::Refusing(Box::new(Refusing { answer, written: 0, flushed: false, drained: 0 }));
+    }
+
+    /// pingora reads only where it is not writing: everything it wrote before has gone to TLS, whole.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.phase, Phase::Body(_) | Phase::Chunked(_) | Phase::Open) {
+            let words = if self.state.is_between_frames() { CLOSE_FRAME } else { &[] };
+            self.part(words.to_vec(), FAREWELL_TIME);
+        }
+        ready!(self.poll_refusing(cx));
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
     /// Ready when the client has had its answer, or its time.
@@ -400,6 +426,9 @@ impl<S: IO> AsyncRead for HeadGuard<S> {
         if this.state.take_expected() {
             this.begin_head();
         }
+        if this.state.is_cut() && !matches!(this.phase, Phase::Head) {
+            return this.poll_farewell(cx);
+        }
         loop {
             if this.released > 0 {
                 let taken = this.released.min(out.remaining());
@@ -431,12 +460,18 @@ impl<S: IO> AsyncRead for HeadGuard<S> {
 impl<S: IO> AsyncWrite for HeadGuard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.state.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
         this.within_reason(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.state.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let flushed = Pin::new(&mut this.inner).poll_flush(cx);
         this.within_reason(cx, flushed)
     }
@@ -449,6 +484,9 @@ impl<S: IO> AsyncWrite for HeadGuard<S> {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.state.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bytes);
         this.within_reason(cx, written)
     }

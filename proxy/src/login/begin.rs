@@ -1,76 +1,79 @@
 //! Sending a browser to its provider.
 
-use doorward_policy::access::DenyReason;
+use std::time::Duration;
+
+use doorward_config::settings::{Provider, ResponseMode};
+use doorward_policy::access::{DenyReason, StepUp};
 use doorward_policy::login::{
-    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, AttemptEntropy, AuthorizationRequest, Places, ReturnTo, State,
-    parse_parameters,
+    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Asked, Attempt, AttemptEntropy, AuthorizationRequest, Places, ROUNDS_COOKIE,
+    ReturnTo, State, WishFault, parse_parameters,
 };
 use doorward_policy::request::Target;
 use doorward_policy::session::Purpose;
-use doorward_policy::time::Timestamp;
 use http::{HeaderValue, Method, header};
 
-use super::{Served, held_attempts, sign_in_path};
+use super::errand::{Errand, once};
+use super::{Served, held_attempts, initiate, rounds, sign_in_path};
 use crate::entropy::{self, NoEntropy};
 use crate::gate::Ask;
 use crate::keys::Budget;
-use crate::manner::Manner;
+use crate::manner::{Manner, is_prefetch};
 use crate::reply::Reply;
 use crate::respond::{self, Face};
 use crate::runtime::Runtime;
 
-const PROVIDER_DOWN: Face = Face {
-    status: 503,
-    code: "provider_unavailable",
-    title: "Sign-in is not available just now",
-    text: "The identity provider cannot be reached. Nothing is wrong with your account; please try again in a moment.",
-};
-const NO_RANDOM: Face = Face {
-    status: 500,
-    code: "internal",
-    title: "Something is wrong here",
-    text: "Signing in could not begin. Please tell whoever runs this site.",
-};
-const BAD_REQUEST: Face =
-    Face { status: 400, code: "bad_request", title: "That request cannot be read", text: "The address of the sign-in page is damaged." };
-const NO_PROVIDER: Face =
-    Face { status: 404, code: "no_provider", title: "Nobody signs in here", text: "Nothing at this address needs you to sign in." };
-const NOT_HERE: Face = Face {
-    status: 401,
-    code: "login_required",
-    title: "You are not signed in",
-    text: "Signing in cannot begin inside another page. Open this site by itself.",
-};
-
 /// `login?return_to=…`: begins a sign-in because somebody asked for it.
 pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     let answer = |reason, face: Face| Served { reason, reply: respond::show(&runtime.pages, runtime.asker(ask, None), face, &[]) };
-    let Some(pairs) = parse_parameters(ask.target.query().unwrap_or("")) else { return answer("bad_query", BAD_REQUEST) };
-    let all = |wanted: &str| pairs.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
-    // PARAM-01; OIDC-18: everything but these two is dropped.
-    let (targets, names) = (all("return_to"), all("provider"));
-    if targets.len() > 1 || names.len() > 1 {
-        return answer("duplicate_parameter", BAD_REQUEST);
+    let Some(pairs) = parse_parameters(ask.target.query().unwrap_or("")) else { return answer("bad_query", Face::BAD_LOGIN) };
+    if initiate::is_one(&pairs) {
+        return initiate::serve(runtime, ask, &pairs).await;
     }
-    let return_to = targets.first().and_then(|text| ReturnTo::parse(text, runtime).ok()).unwrap_or_else(ReturnTo::root);
-    start(runtime, ask, &return_to, names.first().copied()).await
+    // PARAM-01; OIDC-18: what we do not know is dropped, and what a provider's links may not set when it is chosen.
+    let read = once(&pairs, "provider").and_then(|name| Ok((Errand::read(runtime, ask, &pairs)?, name)));
+    let (errand, name) = match read {
+        Ok(read) => read,
+        Err(WishFault::Duplicate) => return answer("duplicate_parameter", Face::BAD_LOGIN),
+        Err(WishFault::Value) => return answer("bad_query", Face::BAD_LOGIN),
+    };
+    // Once more, by somebody's own click: what went round before is forgotten.
+    if pairs.iter().any(|(name, _)| name == rounds::ANEW) {
+        let served = begin_somewhere(runtime, ask, &errand, name).await;
+        return Served { reply: served.reply.without_cookie(ROUNDS_COOKIE), ..served };
+    }
+    start(runtime, ask, &errand, name).await
 }
 
-/// Begins a sign-in that leads back to `return_to`, at the provider of that place unless one is named.
-pub(super) async fn start(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo, name: Option<&str>) -> Served {
-    let answer = |reason, face: Face| Served { reason, reply: respond::show(&runtime.pages, runtime.asker(ask, None), face, &[]) };
-    if ask.manner != Manner::Navigation && ask.headers.contains_key("sec-fetch-mode") {
-        return answer("not_a_navigation", NOT_HERE);
+/// Begins a sign-in, at the provider of the place it leads to unless one is named.
+pub(super) async fn start(runtime: &Runtime, ask: &Ask<'_>, errand: &Errand, name: Option<&str>) -> Served {
+    if rounds::is_loop(runtime, ask) {
+        let evidence = rounds::evidence(runtime, ask, &errand.return_to).await;
+        if let Some(reply) = rounds::stop(runtime, ask, evidence, &errand.return_to) {
+            return Served { reason: "login_loop", reply };
+        }
     }
-    let Some(provider) = provider_for(runtime, ask, return_to, name) else { return answer("no_provider", NO_PROVIDER) };
-    let reply = begin(runtime, ask, provider, return_to, 0).await;
-    let reason = match reply.status {
-        302 => "sign_in",
+    begin_somewhere(runtime, ask, errand, name).await
+}
+
+async fn begin_somewhere(runtime: &Runtime, ask: &Ask<'_>, errand: &Errand, name: Option<&str>) -> Served {
+    let answer = |reason, face: Face| Served { reason, reply: respond::show(&runtime.pages, runtime.asker(ask, None), face, &[]) };
+    // OIDC-19: neither a part of a page nor a look ahead at one begins anything.
+    if is_prefetch(ask.headers) || (ask.manner != Manner::Navigation && ask.headers.contains_key("sec-fetch-mode")) {
+        return answer("not_a_navigation", Face::NOT_HERE);
+    }
+    let Some(provider) = provider_for(runtime, ask, &errand.return_to, name) else { return answer("no_provider", Face::NO_PROVIDER) };
+    let reply = begin(runtime, ask, provider, errand).await;
+    Served { reason: outcome(&reply), reply }
+}
+
+/// What became of a sign-in that was to begin.
+pub(super) fn outcome(reply: &Reply) -> &'static str {
+    match reply.status {
+        302 | 303 => "sign_in",
         429 => DenyReason::TooMany.label(),
         503 => "provider_unreachable",
         _ => "internal",
-    };
-    Served { reason, reply }
+    }
 }
 
 /// The provider of the place to return to; the one that is named must be one that some route of this host uses.
@@ -84,18 +87,29 @@ fn provider_for(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo, name: Op
     let path = return_to.as_str();
     let path = if path.starts_with('/') { path } else { "/" };
     let there = Target::parse(&Method::GET, host.name().as_bytes(), path.split('#').next().unwrap_or("/").as_bytes()).ok();
-    let by_path = there.and_then(|target| runtime.settings.policy.route_for(&target).ok().and_then(|(_, route)| route.provider));
+    let by_path = there.and_then(|target| runtime.settings.policy.route_for(&target).ok().and_then(|(_, route)| route.providers.first().copied()));
     by_path.or_else(|| runtime.settings.policy.providers_of(host.name()).next())
 }
 
 /// Where a script is told to send its user: back to the page it runs on is its own to add.
 pub fn login_url(runtime: &Runtime, ask: &Ask<'_>) -> String {
     let host = runtime.public_authority(ask.target.host().name());
-    format!("https://{host}{}", sign_in_path(runtime, &back_to(runtime, ask)))
+    format!("https://{host}{}", sign_in_path(runtime, back_to(runtime, ask).as_str()))
+}
+
+/// The same with what a rule demands, sealed, and the provider that is to hear of it.
+pub fn step_up_url(runtime: &Runtime, ask: &Ask<'_>, step_up: &StepUp, provider: Option<usize>) -> String {
+    let host = ask.target.host().name();
+    let asked = Asked { step_up: Some(step_up.clone()), ..Asked::default() };
+    let errand = Errand { return_to: back_to(runtime, ask), retries: 0, asked };
+    let provider = provider.and_then(|index| runtime.providers.get(index)).map(|provider| ("provider", provider.settings().name.as_str()));
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(errand.carry(runtime, host)).extend_pairs(provider);
+    format!("https://{}{}/login?{}", runtime.public_authority(host), runtime.settings.server.prefix, query.finish())
 }
 
 /// After a page: the page. After a script's request: the page that sent it, if it is one of ours; else the root.
-fn back_to(runtime: &Runtime, ask: &Ask<'_>) -> String {
+fn back_to(runtime: &Runtime, ask: &Ask<'_>) -> ReturnTo {
     let own = ask.target.path_and_query();
     let candidate = match ask.manner {
         Manner::Navigation => Some(own),
@@ -103,11 +117,11 @@ fn back_to(runtime: &Runtime, ask: &Ask<'_>) -> String {
             ask.headers.get(header::REFERER).and_then(|value| value.to_str().ok()).map(str::to_owned)
         }
     };
-    candidate.and_then(|text| ReturnTo::parse(&text, runtime).ok()).unwrap_or_else(ReturnTo::root).as_str().to_owned()
+    candidate.and_then(|text| ReturnTo::parse(&text, runtime).ok()).unwrap_or_else(ReturnTo::root)
 }
 
 /// Begins an attempt: a cookie with its secrets, and the way to the provider.
-pub async fn begin(runtime: &Runtime, ask: &Ask<'_>, provider: usize, return_to: &ReturnTo, retries: u8) -> Reply {
+pub async fn begin(runtime: &Runtime, ask: &Ask<'_>, provider: usize, errand: &Errand) -> Reply {
     let Some(provider) = runtime.providers.get(provider) else {
         return respond::deny(&runtime.pages, runtime.asker(ask, None), DenyReason::CannotVerify);
     };
@@ -118,16 +132,18 @@ pub async fn begin(runtime: &Runtime, ask: &Ask<'_>, provider: usize, return_to:
     let settings = provider.settings();
     let Some(current) = provider.keys.ready(Budget::SignIn).await else {
         runtime.metrics.logins.with_label_values(&[settings.name.as_str(), "error", "provider_unreachable"]).inc();
-        let reply = respond::show(&runtime.pages, runtime.asker(ask, None), PROVIDER_DOWN, &[]);
+        let reply = respond::show(&runtime.pages, runtime.asker(ask, None), Face::PROVIDER_DOWN, &[]);
         return reply.field(header::RETRY_AFTER, HeaderValue::from_static("10"));
     };
     let host = ask.target.host().name();
     // OIDC-13: from the configuration; the host was found among the routes', so a client cannot choose one.
     let path = settings.callback_aliases.first().cloned().unwrap_or_else(|| format!("{}/callback/{}", runtime.prefix(), settings.name));
     let redirect_uri = format!("https://{}{path}", runtime.public_authority(host));
-    let Ok(sealed) = seal(runtime, &settings.name, &redirect_uri, return_to, retries, host, ask.now) else {
-        return respond::show(&runtime.pages, runtime.asker(ask, None), NO_RANDOM, &[]);
+    let asked = asked_of(settings, errand);
+    let Ok(sealed) = seal(runtime, settings, &redirect_uri, errand, &asked, ask) else {
+        return respond::show(&runtime.pages, runtime.asker(ask, None), Face::CANNOT_BEGIN, &[]);
     };
+    let form = settings.response_mode == ResponseMode::FormPost;
     let request = AuthorizationRequest {
         client_id: &settings.client_id,
         scope: &settings.scope,
@@ -135,12 +151,26 @@ pub async fn begin(runtime: &Runtime, ask: &Ask<'_>, provider: usize, return_to:
         organization: settings.organization.as_deref(),
         connection: settings.connection.as_deref(),
         extra: &settings.authorize,
+        response_mode: form.then_some("form_post"),
+        asked: &asked,
     };
     let url = request.url(&current.metadata.authorization_endpoint, &sealed.attempt, &sealed.state);
     runtime.metrics.logins_started.with_label_values(&[settings.name.as_str()]).inc();
     // RFC 9700 §4.12: never 307, which would carry a form along.
-    let reply = Reply::redirect(302, url.as_str()).cookie(&sealed.attempt.cookie_name(), &sealed.cookie, Some(ATTEMPT_LIFETIME.as_secs()));
+    let status = if *ask.target.method() == Method::POST { 303 } else { 302 };
+    let (reply, name, age) = (Reply::redirect(status, url.as_str()), sealed.attempt.cookie_name(), Some(ATTEMPT_LIFETIME.as_secs()));
+    // OIDC-12: only where another site's form brings the answer does the cookie come along with one.
+    let reply = if form { reply.cross_site_cookie(&name, &sealed.cookie, age) } else { reply.cookie(&name, &sealed.cookie, age) };
     surplus(runtime, ask, host).iter().fold(reply, |reply, id| reply.without_attempt(id))
+}
+
+/// What this provider is asked for: of the wishes those that links to it may have, and whatever is demanded.
+fn asked_of(settings: &Provider, errand: &Errand) -> Asked {
+    let wishes = errand.asked.wishes.allowed(|name| settings.login_parameters.iter().any(|allowed| allowed.name() == name));
+    // OIDC Core §3.1.2.1: whoever sends `max_age` checks `auth_time`, also where the configuration says to send it.
+    let configured = settings.authorize.get("max_age").and_then(|age| age.parse().ok()).map(Duration::from_secs);
+    let step_up = errand.asked.step_up.clone().unwrap_or_default().and(StepUp { max_age: configured, acr_values: Vec::new() });
+    Asked { wishes, step_up: Some(step_up).filter(|step_up| !step_up.is_empty()) }
 }
 
 struct Sealed {
@@ -151,25 +181,26 @@ struct Sealed {
 
 fn seal(
     runtime: &Runtime,
-    provider: &str,
+    settings: &Provider,
     redirect_uri: &str,
-    return_to: &ReturnTo,
-    retries: u8,
-    host: &str,
-    now: Timestamp,
+    errand: &Errand,
+    asked: &Asked,
+    ask: &Ask<'_>,
 ) -> Result<Sealed, NoEntropy> {
+    let (keys, host) = (&runtime.keys(), ask.target.host().name());
     let secrets: AttemptEntropy = entropy::random()?;
-    let attempt = Attempt::begin(provider, redirect_uri, &secrets, now);
-    let keys = &runtime.settings.session.keys;
+    let attempt = Attempt::begin(&settings.name, redirect_uri, &secrets, ask.now);
     let cookie = attempt.seal(keys, host, entropy::random()?);
-    let state = State::of(&attempt, return_to, retries).seal(keys, host, entropy::random()?);
-    Ok(Sealed { attempt, cookie, state })
+    // Which organization it must be is configured, or else what the request says.
+    let organization = asked.wishes.organization().filter(|_| settings.organization.is_none()).map(Into::into);
+    let state = State { step_up: asked.step_up.clone(), organization, ..State::of(&attempt, &errand.return_to, errand.retries) };
+    Ok(Sealed { attempt, cookie, state: state.seal(keys, host, entropy::random()?) })
 }
 
 /// Attempts that must give way so that, with the new one, no more than the limit are left: unreadable ones, then the oldest.
 fn surplus(runtime: &Runtime, ask: &Ask<'_>, host: &str) -> Vec<String> {
     let began = |(id, sealed): (&str, &[u8])| {
-        let plain = runtime.settings.session.keys.open(Purpose::Attempt, &format!("{ATTEMPT_COOKIE}{id}"), host, sealed);
+        let plain = runtime.keys().open(Purpose::Attempt, &format!("{ATTEMPT_COOKIE}{id}"), host, sealed);
         let attempt = plain.and_then(|plain| serde_json::from_slice::<Attempt>(&plain).ok());
         (attempt.map_or(i64::MIN, |attempt| attempt.began.0), id.to_owned())
     };

@@ -9,23 +9,30 @@ use url::Url;
 use super::session::live;
 use super::{Served, held_attempts};
 use crate::gate::{Ask, own_origin};
+use crate::pages::{Language, SignOutPage, SignedOutPage};
 use crate::reply::Reply;
 use crate::runtime::{ProviderRuntime, Runtime};
 
 /// `logout`: from one of this host's own pages at once; from anywhere else only after asking. Then to `after`, or to the
 /// provider's own sign-out.
-pub(super) fn end(runtime: &Runtime, ask: &Ask<'_>, after: Option<&ReturnTo>) -> Served {
+pub(super) async fn end(runtime: &Runtime, ask: &Ask<'_>, after: Option<&ReturnTo>) -> Served {
+    let language = Language::of(ask.headers);
     if !is_own_doing(runtime, ask) {
         let action = format!("{}/logout", runtime.settings.server.prefix);
-        return Served { reason: "logout_confirm", reply: runtime.pages.confirm_sign_out(&action) };
+        let page = SignOutPage { action: &action, everywhere: None, who: None, stay_url: "/" };
+        return Served { reason: "logout_confirm", reply: runtime.pages.sign_out(&page, language) };
     }
-    let session = live(runtime, ask);
-    let provider = session.as_ref().filter(|_| after.is_none()).and_then(|session| at_provider(runtime, ask, session));
+    let live = live(runtime, ask).await;
+    let session = live.as_ref().map(|live| &*live.session);
+    if let Some(session) = session {
+        runtime.sessions.end(session).await;
+    }
+    let provider = session.filter(|_| after.is_none()).and_then(|session| at_provider(runtime, ask, session));
     let (kind, reply) = match (&provider, after) {
         // 303: after a POST the browser goes on with GET (RFC 9110 §15.4.4).
         (Some(url), _) => ("rp", Reply::redirect(303, url.as_str())),
         (None, Some(place)) => ("local", Reply::redirect(303, place.as_str())),
-        (None, None) => ("local", runtime.pages.signed_out(session.is_none())),
+        (None, None) => ("local", runtime.pages.signed_out(&SignedOutPage { at_provider: session.is_none(), everywhere: false, back_url: "/" }, language)),
     };
     runtime.metrics.logouts.with_label_values(&[kind, if session.is_some() { "ok" } else { "no_session" }]).inc();
     // Sign-ins under way in this browser end too.

@@ -2,47 +2,41 @@
 
 use std::time::Duration;
 
-use doorward_policy::cookies::{self, Found};
-use doorward_policy::identity::Identity;
-use doorward_policy::session::{COOKIE, Session};
+use doorward_policy::cookies::Found;
 use http::{HeaderValue, header};
 use serde_json::json;
 
 use super::Served;
 use super::begin::{begin, login_url};
-use crate::gate::{Ask, cookie_fields};
+use super::errand::Errand;
+use crate::gate::Ask;
 use crate::manner::Manner;
-use crate::pages::WhoamiPage;
+use crate::pages::{Language, WhoamiPage};
 use crate::reply::Reply;
 use crate::respond;
 use crate::runtime::Runtime;
+use crate::sessions::Live;
 use doorward_policy::access::Challenge;
 use doorward_policy::login::ReturnTo;
 
 /// The session of this browser on this host, if it is live and its provider is still configured.
-pub(super) fn live(runtime: &Runtime, ask: &Ask<'_>) -> Option<Session> {
-    let Found::One(sealed) = cookies::find(cookie_fields(ask.headers), COOKIE) else { return None };
-    let session =
-        Session::open(sealed, &runtime.settings.session.keys, ask.target.host().name(), runtime.session_limits(), ask.now).ok()?;
-    let settings = runtime
-        .providers
-        .iter()
-        .map(super::super::runtime::ProviderRuntime::settings)
-        .find(|settings| settings.name == *session.provider)?;
-    session.belongs_to(&settings.name, &settings.client_id, &settings.issuer).ok()?;
-    Some(session)
+pub(super) async fn live(runtime: &Runtime, ask: &Ask<'_>) -> Option<Live> {
+    let host = ask.target.host().name();
+    let Found::One(sealed) = runtime.sessions.presented(ask.headers, host) else { return None };
+    let live = runtime.sessions.find(sealed, host, ask.now).await.ok()?;
+    let settings = runtime.providers.iter().map(|provider| provider.settings()).find(|settings| settings.name == *live.session.provider)?;
+    live.session.belongs_to(&settings.name, &settings.client_id, &settings.issuer).ok()?;
+    Some(live)
 }
 
 /// `session`: 200 with what the apps are told, or 401 with the way to sign in. Tokens are in neither.
 pub(super) async fn json(runtime: &Runtime, ask: &Ask<'_>) -> Served {
-    let Some(session) = live(runtime, ask) else {
+    let Some(live) = live(runtime, ask).await else {
         let body = json!({ "authenticated": false, "login_url": login_url(runtime, ask) });
         let reply = Reply::json(401, &body).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return Served { reason: "no_session", reply };
     };
-    let ends = session.ends(runtime.session_limits());
-    let provider = session.provider.clone();
-    let identity = Identity::from_session(session, runtime.settings.policy.mapping());
+    let (identity, ends) = (&live.identity, live.ends(runtime.session_limits()));
     let body = json!({
         "authenticated": true,
         "user": identity.user(),
@@ -50,7 +44,7 @@ pub(super) async fn json(runtime: &Runtime, ask: &Ask<'_>) -> Served {
         "name": identity.name(),
         "roles": identity.roles(),
         "permissions": identity.permissions(),
-        "provider": provider,
+        "provider": live.session.provider,
         "expires_at": ends.0,
         "expires_in": ends.since(ask.now).as_secs(),
     });
@@ -59,10 +53,9 @@ pub(super) async fn json(runtime: &Runtime, ask: &Ask<'_>) -> Served {
 
 /// `whoami`: the same for people; whoever is nobody yet is sent to sign in.
 pub(super) async fn page(runtime: &Runtime, ask: &Ask<'_>) -> Served {
-    let Some(session) = live(runtime, ask) else { return send_to_sign_in(runtime, ask).await };
-    let ends = session.ends(runtime.session_limits());
-    let provider = session.provider.to_string();
-    let identity = Identity::from_session(session, runtime.settings.policy.mapping());
+    let Some(live) = live(runtime, ask).await else { return sign_in_first(runtime, ask).await };
+    let (identity, ends) = (&live.identity, live.ends(runtime.session_limits()));
+    let provider = live.session.provider.to_string();
     let text = |value: Option<&str>| value.map(str::to_owned);
     let page = WhoamiPage {
         name: text(identity.name()),
@@ -71,17 +64,20 @@ pub(super) async fn page(runtime: &Runtime, ask: &Ask<'_>) -> Served {
         provider,
         roles: identity.roles().iter().map(ToString::to_string).collect(),
         permissions: identity.permissions().iter().map(ToString::to_string).collect(),
-        ends_in: roughly(ends.since(ask.now)),
+        began: ask.now.since(live.session.began),
+        ends: ends.since(ask.now),
         prefix: runtime.settings.server.prefix.clone(),
+        everywhere: true,
     };
-    Served { reason: "whoami", reply: runtime.pages.whoami(&page) }
+    Served { reason: "whoami", reply: runtime.pages.whoami(&page, Language::of(ask.headers)) }
 }
 
-async fn send_to_sign_in(runtime: &Runtime, ask: &Ask<'_>) -> Served {
-    let own = ReturnTo::parse(ask.target.path().as_str(), runtime).unwrap_or_else(|_| ReturnTo::root());
+/// Whoever is nobody yet is sent to sign in, and comes back here.
+pub(super) async fn sign_in_first(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    let own = ReturnTo::parse(&ask.target.path_and_query(), runtime).unwrap_or_else(|_| ReturnTo::root());
     let provider = runtime.settings.policy.providers_of(ask.target.host().name()).next();
     match provider.filter(|_| ask.manner == Manner::Navigation) {
-        Some(provider) => Served { reason: "no_session", reply: begin(runtime, ask, provider, &own, 0).await },
+        Some(provider) => Served { reason: "no_session", reply: begin(runtime, ask, provider, &Errand::to(runtime, ask.target.host().name(), own)).await },
         None => {
             let login = login_url(runtime, ask);
             Served {

@@ -1,0 +1,276 @@
+//! What was signed out before its time: read by every request, written by few, shared with other processes by a store.
+//!
+//! An entry counts here at once, and is stored before whoever asked for it is answered. While the store cannot be
+//! reached it counts here all the same, and is stored once it can be: the store is never the reason that somebody stays
+//! signed in here. What other processes revoke meanwhile is not known: that is the bound of an unreachable store, and
+//! `doorward_revocations_read_timestamp_seconds` tells it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use doorward_policy::session::{Revocation, Revocations, Session, SessionFacts, What};
+use doorward_policy::time::Timestamp;
+use tokio::runtime::Handle;
+
+use crate::clock;
+use crate::metrics::Metrics;
+use crate::store::{Cursor, Store, StoreFault};
+
+/// Between two looks at what other processes revoked.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long the start waits for a long list.
+const FIRST_READ: Duration = Duration::from_secs(5);
+/// Between two looks for what is over.
+const SWEEP: Duration = Duration::from_secs(60);
+/// A session may begin this much later than its ID token was issued, by another clock.
+const SLACK: Duration = Duration::from_secs(900);
+/// Entries that wait for the store. More than that become one for everybody of an issuer.
+const WAITING: usize = 10_000;
+
+/// The revocations in force.
+#[derive(Debug)]
+pub struct RevocationList {
+    current: ArcSwap<Revocations>,
+    /// False as long as nothing ever was: then nobody looks any further.
+    any: AtomicBool,
+    /// One writer at a time; readers do not wait for it.
+    writing: Mutex<()>,
+    /// Not stored yet, oldest first.
+    waiting: Mutex<VecDeque<Revocation>>,
+    reading: tokio::sync::Mutex<Reading>,
+    store: Arc<dyn Store>,
+    /// No session lives longer.
+    lifetime: Duration,
+    metrics: Arc<Metrics>,
+    control: Handle,
+}
+
+/// Where reading the store has got to.
+#[derive(Debug, Default)]
+struct Reading {
+    cursor: Cursor,
+    /// The store was read to its end since it was last out of reach.
+    complete: bool,
+    /// The last attempt failed, and the log says so.
+    failing: bool,
+}
+
+impl RevocationList {
+    /// An empty list. `issuers` are those whose sessions may live here.
+    pub fn new<'i>(
+        issuers: impl IntoIterator<Item = &'i str>,
+        lifetime: Duration,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        control: Handle,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(Revocations::new(issuers)),
+            any: AtomicBool::new(false),
+            writing: Mutex::default(),
+            waiting: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            store,
+            lifetime,
+            metrics,
+            control,
+        })
+    }
+
+    /// Whether the session behind `facts` counts no longer. Takes no lock; one load while nothing was ever revoked.
+    pub fn is_revoked(&self, facts: &SessionFacts) -> bool {
+        self.any.load(Ordering::Acquire) && self.current.load().is_revoked(facts)
+    }
+
+    /// The same for a session whose facts nobody keeps.
+    pub fn revokes(&self, session: &Session) -> bool {
+        self.any.load(Ordering::Acquire) && self.current.load().is_revoked(&session.facts())
+    }
+
+    /// Ends `session` alone, until it would have ended by itself. See [`Self::add`].
+    pub async fn end_session(self: &Arc<Self>, issuer: &str, session: &Session, now: Timestamp) -> Result<(), StoreFault> {
+        let what = What::Session { issuer: issuer.into(), id: session.id.clone() };
+        let until = session.began.plus(self.lifetime).plus(SLACK);
+        self.add(Revocation { what, not_before: now, until }).await
+    }
+
+    /// Ends what `what` names; of a person's sessions those whose ID token was issued at `not_before` or earlier.
+    /// See [`Self::add`].
+    pub async fn end(self: &Arc<Self>, what: What, not_before: Timestamp, now: Timestamp) -> Result<(), StoreFault> {
+        self.add(Revocation { what, not_before, until: now.plus(self.lifetime).plus(SLACK) }).await
+    }
+
+    /// Adds an entry. It counts at once in this process. Nobody who goes away meanwhile stops it from being stored.
+    ///
+    /// # Errors
+    /// [`StoreFault`]: it is not stored yet, and other processes do not know of it. It will be, as long as this process lives.
+    pub async fn add(self: &Arc<Self>, entry: Revocation) -> Result<(), StoreFault> {
+        self.metrics.revocations.with_label_values(&[entry.what.label()]).inc();
+        self.apply([&entry], clock::now());
+        let list = self.clone();
+        let stored = self.control.spawn(async move {
+            let outcome = list.put(&entry).await;
+            if let Err(fault) = outcome {
+                tracing::warn!(what = entry.what.label(), "a revocation could not be stored, it is tried again: {fault}");
+                list.wait_with(entry);
+            }
+            outcome
+        });
+        stored.await.unwrap_or(Err(StoreFault::Broken))
+    }
+
+    /// Entries in force.
+    pub fn len(&self) -> usize {
+        self.current.load().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the store holds, once, before requests are served. A store that cannot be reached holds up nothing.
+    pub async fn load(self: &Arc<Self>) {
+        if tokio::time::timeout(FIRST_READ, self.read()).await.is_err() {
+            tracing::error!("revocations are not all loaded yet, sessions that were ended before the start go on until they are");
+        }
+    }
+
+    /// Follows the store, until its task is dropped.
+    pub async fn follow(self: Arc<Self>) {
+        let mut swept = clock::now();
+        loop {
+            self.read().await;
+            self.store_waiting().await;
+            let now = clock::now();
+            if now.since(swept) >= SWEEP || now < swept {
+                swept = now;
+                self.change(|set| set.sweep(now));
+            }
+            self.metrics.revocations_active.set(i64::try_from(self.len()).unwrap_or(i64::MAX));
+            self.metrics.revocations_waiting.set(i64::try_from(self.waiting().len()).unwrap_or(i64::MAX));
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Reads on to the end of the store's list. One that nobody else writes to is read once.
+    async fn read(&self) {
+        let mut reading = self.reading.lock().await;
+        if reading.complete && !self.store.is_shared() {
+            return;
+        }
+        loop {
+            match self.store.revocations(reading.cursor).await {
+                Ok((entries, cursor)) => {
+                    self.apply(&entries, clock::now());
+                    if cursor == reading.cursor {
+                        break;
+                    }
+                    reading.cursor = cursor;
+                }
+                Err(fault) => {
+                    if !reading.failing {
+                        reading.failing = true;
+                        let loaded = if reading.complete { "new revocations are not read" } else { "revocations are not loaded" };
+                        tracing::error!("{loaded}, sessions that were ended elsewhere go on until they are: {fault}");
+                    }
+                    return;
+                }
+            }
+        }
+        if reading.failing {
+            tracing::info!("revocations are read again");
+        }
+        (reading.failing, reading.complete) = (false, true);
+        self.metrics.revocations_read_at.set(clock::now().0);
+    }
+
+    async fn put(&self, entry: &Revocation) -> Result<(), StoreFault> {
+        match self.store.revoke(entry).await {
+            // The store gives nothing up before its time. Revoking everybody has a place of its own there.
+            Err(StoreFault::Full) if !matches!(entry.what, What::Issuer(_)) => {
+                let everybody = raised([entry], clock::now());
+                tracing::error!(issuer = entry.what.issuer(), "the store is full of revocations: everybody of this issuer signs in again");
+                self.apply(&everybody, clock::now());
+                for entry in &everybody {
+                    self.store.revoke(entry).await?;
+                }
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn wait_with(&self, entry: Revocation) {
+        let mut waiting = self.waiting();
+        if waiting.len() >= WAITING {
+            let now = clock::now();
+            let everybody = raised(waiting.iter(), now);
+            tracing::error!("too many revocations wait for the store: everybody of their issuers signs in again");
+            self.apply(&everybody, now);
+            *waiting = everybody.into();
+        }
+        waiting.push_back(entry);
+    }
+
+    /// Stores what waits, as far as the store takes it.
+    async fn store_waiting(&self) {
+        loop {
+            let Some(entry) = self.waiting().front().cloned() else { return };
+            if entry.until > clock::now() && self.put(&entry).await.is_err() {
+                return;
+            }
+            let mut waiting = self.waiting();
+            if waiting.front() == Some(&entry) {
+                waiting.pop_front();
+            }
+        }
+    }
+
+    fn apply<'e>(&self, entries: impl IntoIterator<Item = &'e Revocation>, now: Timestamp) {
+        let mut entries = entries.into_iter().peekable();
+        if entries.peek().is_some() {
+            self.change(|set| entries.for_each(|entry| set.add(entry, now)));
+        }
+    }
+
+    fn change(&self, work: impl FnOnce(&mut Revocations)) {
+        let _writer = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut set = Revocations::clone(&self.current.load());
+        work(&mut set);
+        let any = !set.is_empty();
+        self.current.store(Arc::new(set));
+        // Only ever set: a reader that sees it sees the set as well.
+        if any {
+            self.any.store(true, Ordering::Release);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Revocation>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One entry for each issuer, which revokes at least what `entries` do but for sessions that begin later.
+fn raised<'e>(entries: impl IntoIterator<Item = &'e Revocation>, now: Timestamp) -> Vec<Revocation> {
+    let mut all: Vec<Revocation> = Vec::new();
+    for entry in entries {
+        let issuer = entry.what.issuer();
+        match all.iter_mut().find(|known| known.what.issuer() == issuer) {
+            Some(known) => {
+                known.not_before = known.not_before.max(entry.not_before);
+                known.until = known.until.max(entry.until);
+            }
+            None => {
+                let what = What::Issuer(issuer.into());
+                all.push(Revocation { what, not_before: entry.not_before.max(now), until: entry.until });
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;
