@@ -79,7 +79,7 @@ pub fn load_text(path: &Path, text: String, env: &dyn Environment) -> Result<Loa
     let settings = root.and_then(|mut root| {
         reading.cover_secrets(&root);
         interpolate::expand(&mut root, &source.text, env, &mut findings);
-        read::settings(&reading, &root)
+        read::settings(&reading, &root, read::is_sound(&findings))
     });
     let report = reading.into_report(findings, parsed);
     match settings {

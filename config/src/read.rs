@@ -24,14 +24,14 @@ mod session;
 mod upstream;
 mod word;
 
-pub(crate) use reading::Reading;
+pub(crate) use reading::{Reading, is_sound};
 
 use crate::document::{Node, Value};
 use crate::settings::Settings;
 use map::Map;
 
-/// Reads a whole file.
-pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
+/// Reads a whole file. `sound`: nothing is wrong with its text.
+pub(crate) fn settings(reading: &Reading<'_>, root: &Node, sound: bool) -> Option<Settings> {
     let root = match &root.value {
         Value::Null => return reading.refuse(&(0..0), "", "the file is empty", "begin with `version: 1`"),
         Value::Map(_) => Map::root(reading, root)?,
@@ -46,10 +46,10 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
     let server = section.and_then(|field| server::read(&field));
     let prefix = server.as_ref().map_or(server::PREFIX, |server| &server.prefix);
     let oauth2_proxy = server.as_ref().is_some_and(|server| server.hooks.as_ref().is_some_and(|hooks| hooks.oauth2_proxy.is_some()));
-    let section = root.required("session");
+    let (signers, section) = (root.optional("providers"), root.required("session"));
     let store = section.as_ref().and_then(session::store_of);
+    let providers = provider::read_all(signers, prefix, oauth2_proxy, store);
     let session = section.and_then(|field| session::read(&field, state_dir));
-    let providers = provider::read_all(root.optional("providers"), prefix, oauth2_proxy, store);
     let mapping = identity::read(root.optional("identity"));
     let headers = headers::read(root.optional("headers"));
     let body = server.as_ref().map_or(server::BODY, |server| server.limits.body);
@@ -66,6 +66,9 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node) -> Option<Settings> {
     let providers = providers.into_settings()?;
     let settings = Settings { server, providers, session, policy, routes };
     agreement::check(&root, &settings)?;
+    if sound && reading.is_sound() {
+        agreement::warn(&root, &settings);
+    }
     Some(settings)
 }
 

@@ -52,7 +52,7 @@ fn ten_thousand_mistakes_are_told_in_a_moment() {
     let begin = Busy::now();
     let report = base::load(&text, &Vars(&[])).unwrap_err();
     assert!(report.error_count() >= 20_000);
-    assert!(report.render(false).contains("= note: first here: line 14"));
+    assert!(report.render(false).contains("= note: first here: line 15"));
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
@@ -106,7 +106,7 @@ fn a_report_is_the_same_for_programs() {
     let json = report.to_json();
     assert_eq!(json["errors"], 2);
     assert_eq!(json["problems"][1]["key"], "providers.auth0.client_ids");
-    assert_eq!(json["problems"][1]["line"], 9);
+    assert_eq!(json["problems"][1]["line"], 10);
     assert_eq!(json["problems"][1]["column"], 5);
     assert_eq!(json["problems"][1]["label"], "did you mean `client_id`?");
     assert_eq!(json["problems"][0]["severity"], "error");
@@ -118,7 +118,7 @@ fn windows_line_ends_and_a_byte_order_mark_change_nothing() {
     base::loads(&base().replace('\n', "\r\n"));
     base::loads(&format!("\u{feff}{}", base()));
     let report = base::fails(&base().replace("client_id:", "client_ids:").replace('\n', "\r\n"));
-    assert_eq!(report.problems()[0].place.as_ref().map(|place| (place.line, place.column)), Some((9, 5)));
+    assert_eq!(report.problems()[0].place.as_ref().map(|place| (place.line, place.column)), Some((10, 5)));
 }
 
 /// Whatever is typed into a file, the answer is settings or problems.

@@ -58,7 +58,7 @@ fn the_reference_means_what_its_comments_say() {
     assert_eq!(providers[0].scope, "openid profile email");
     assert_eq!((providers[0].label.as_str(), providers[1].label.as_str()), ("Acme customers", "workforce"));
     assert_eq!(providers[0].email_domains, ["customers.acme.dev"]);
-    assert_eq!(providers[0].login_parameters, [LoginParameter::LoginHint, LoginParameter::UiLocales, LoginParameter::ScreenHint]);
+    assert_eq!(providers[0].login_parameters, [LoginParameter::LoginHint, LoginParameter::ScreenHint]);
     assert_eq!(providers[1].login_parameters, [LoginParameter::LoginHint, LoginParameter::UiLocales]);
     assert_eq!(providers[1].issuer, "https://login.acme.dev/realms/staff");
     assert!(matches!(providers[1].client_auth, ClientAuth::PrivateKeyJwt { .. }));

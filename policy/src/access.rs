@@ -5,6 +5,7 @@
 
 mod decision;
 mod filter;
+mod lack;
 mod pattern;
 mod requirement;
 mod several;
@@ -13,6 +14,7 @@ mod table;
 
 pub use decision::{Challenge, CredentialFault, Decision, DenyReason, Passes, Permit, Standing};
 pub use filter::{Filter, FilterFault};
+pub use lack::{Lack, LackKind};
 pub use pattern::{PathPattern, PathPrefix, PatternFault};
 pub use requirement::{ClaimTest, Needs, Requirement, Unmet, domain_of};
 pub use step_up::{AUTHENTICATION_CLAIMS, StepUp};

@@ -7,6 +7,7 @@ mod attempt;
 mod authorization;
 mod callback;
 mod handoff;
+mod logout_state;
 mod logout_token;
 mod kept_form;
 mod return_to;
@@ -17,6 +18,7 @@ pub use attempt::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, Atte
 pub use authorization::{AuthorizationRequest, RESERVED_PARAMETERS};
 pub use callback::{Callback, CallbackFault, parse_parameters};
 pub use handoff::{Freshness, HANDOFF_LIFETIME, Handed, HandoffAttempt, HandoffCode, HandoffEntropy, HandoffRequest};
+pub use logout_state::LogoutState;
 pub use logout_token::{LogoutExpectation, LogoutTarget, LogoutToken};
 pub use kept_form::{FORM_LIFETIME, FORM_LIMIT, KeptForm};
 pub use return_to::{Places, ReturnTo, ReturnToFault};

@@ -10,7 +10,7 @@ pub use revocation::{Revocation, Revocations, SessionFacts, What};
 pub use place::{COOKIE, CookiePlace, DOMAIN_COOKIE, is_own_cookie, is_within};
 pub use renewal::{Freshness, RefreshTimes};
 pub use record::{Owner, Record, StoreKey, Ticket, Tokens};
-pub use seal::{KeyFault, NONCE_LENGTH, Purpose, SealingKeys};
+pub use seal::{KeyFault, KeyId, NONCE_LENGTH, Purpose, SealingKeys};
 
 use std::time::Duration;
 

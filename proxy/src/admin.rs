@@ -1,6 +1,8 @@
-//! Metrics and health, on a listener of their own (loopback unless the configuration says otherwise).
+//! Metrics, health, and ending sessions, on a listener of their own (loopback unless the configuration says otherwise).
 //!
 //! Ready does not depend on any provider: an outage there must not take away the apps of everybody who is signed in.
+
+mod sessions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,6 +61,9 @@ impl Admin {
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
         const TEXT: &str = "text/plain; charset=utf-8";
         const JSON: &str = "application/json";
+        if path == "/sessions/end" {
+            return (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"POST\n".to_vec());
+        }
         if !matches!(*method, Method::GET | Method::HEAD) {
             return (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"GET or HEAD\n".to_vec());
         }
@@ -82,7 +87,7 @@ impl Admin {
                 let body = json!({ "status": if draining { "draining" } else { "ready" }, "providers": providers });
                 (if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, JSON, body.to_string().into_bytes())
             }
-            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics, /livez or /readyz\n".to_vec()),
+            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics, /livez, /readyz or POST /sessions/end\n".to_vec()),
         }
     }
 }
@@ -92,7 +97,13 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         session.set_keepalive(None);
         let request = session.req_header();
-        let (status, kind, body) = self.answer(&request.method, request.uri.path());
+        let (status, kind, body) = match (request.uri.path(), &request.method) {
+            ("/sessions/end", &Method::POST) => {
+                let (status, body) = sessions::end(&self.runtime, session).await;
+                (status, "application/json", body.to_string().into_bytes())
+            }
+            (path, method) => self.answer(method, path),
+        };
         let built = Response::builder()
             .status(status)
             .header(header::CONTENT_TYPE, kind)

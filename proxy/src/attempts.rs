@@ -15,7 +15,6 @@ pub struct Attempts {
     codes: Counter,
     bad_credentials: Counter,
     bad_sign_outs: Counter,
-    admin: Counter,
 }
 
 /// For how many clients those count of whom nobody tells an address.
@@ -41,7 +40,6 @@ impl Attempts {
             codes: counter(limits.sign_ins_per_client),
             bad_credentials: counter(limits.bad_credentials_per_client),
             bad_sign_outs: counter(limits.bad_credentials_per_client),
-            admin: counter(limits.bad_credentials_per_client),
         }
     }
 
@@ -69,16 +67,6 @@ impl Attempts {
     /// Whether this client has brought more of them than it may.
     pub fn many_bad_sign_outs(&self, client: IpAddr) -> bool {
         self.bad_sign_outs.is_over(client)
-    }
-
-    /// Counts an admin call with a wrong token.
-    pub fn bad_admin(&self, client: IpAddr) {
-        self.admin.count(client);
-    }
-
-    /// Whether this client guesses.
-    pub fn many_bad_admin(&self, client: IpAddr) -> bool {
-        self.admin.is_over(client)
     }
 
     /// Whether this client has brought more bad credentials than it may.

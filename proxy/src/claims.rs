@@ -2,7 +2,7 @@
 //! sign-in and at every refresh alike.
 
 use doorward_config::settings::ProviderKind;
-use doorward_policy::access::CredentialFault;
+use doorward_policy::access::{AUTHENTICATION_CLAIMS, CredentialFault};
 use doorward_policy::credential::RawToken;
 use doorward_policy::session::Record;
 use doorward_policy::time::Timestamp;
@@ -142,6 +142,10 @@ fn add_missing(claims: &mut Map<String, Value>, more: Map<String, Value>) {
     for (name, value) in more {
         // Who says that an address is verified must mean that address.
         if name == "email_verified" && !vouches {
+            continue;
+        }
+        // OIDC Core §2: when and how somebody proved who they are is the ID token's to say.
+        if AUTHENTICATION_CLAIMS.contains(&name.as_str()) {
             continue;
         }
         claims.entry(name).or_insert(value);

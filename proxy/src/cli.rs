@@ -130,6 +130,10 @@ fn serve(path: &Path) -> ExitCode {
         say("error: server.hooks.secret is the one of the published examples\n  help: make one of your own with `doorward keygen`");
         return ExitCode::from(CONFIGURATION);
     }
+    if settings.server.example_admin_token {
+        say("error: server.admin_token is the one of the published examples\n  help: make one of your own with `doorward keygen`");
+        return ExitCode::from(CONFIGURATION);
+    }
     match Doorward::start(settings, Tempo::default(), AccessLog::new(std::io::stdout())) {
         Ok(edge) => until_told_to_stop(edge),
         Err(fault) => {

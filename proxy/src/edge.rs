@@ -27,7 +27,9 @@ use crate::pages::Language;
 use crate::reply::Reply;
 use crate::respond;
 use crate::runtime::Runtime;
+use crate::sessions::Live;
 use crate::state::{Finished, RequestState, WebSocketGauge};
+use crate::streams::Ground;
 
 /// Servers tried for one request.
 const CONNECT_ATTEMPTS: usize = 3;
@@ -260,9 +262,15 @@ fn bytes_due(since_its_first_byte: Duration) -> u64 {
 
 /// From here on the request ends with what it stands on. Whatever was asked for as a stream, or is answered as one.
 fn list_stream(session: &Session, state: &mut RequestState) {
-    if state.stream.is_none() && !state.ground.is_none() {
+    if state.stream.is_some() {
+        return;
+    }
+    // What is open to everybody ends with nobody's session.
+    let known = state.permit.as_ref().is_some_and(Permit::authenticated);
+    let ground = Ground { facts: state.session.as_ref().filter(|_| known).map(Live::facts), until: state.until };
+    if !ground.is_none() {
         let connection = connection_info(session).filter(|info| !info.h2).map(ConnectionInfo::cutter);
-        state.stream = Some(state.runtime.streams.list(state.ground, connection));
+        state.stream = Some(state.runtime.streams.list(ground, connection));
     }
 }
 
@@ -343,7 +351,7 @@ async fn decide(session: &mut Session, state: &mut RequestState, target: Target)
             state.decision = "allow";
             state.reason = known.label();
             state.renewal = renewal;
-            state.ground.until = until;
+            state.until = until;
             state.session = session;
             state.permit = Some(permit);
             None

@@ -135,7 +135,10 @@ impl Runtime {
                 }
             }
             Decision::Challenge(challenge) => self.challenge(ask, &found, challenge, identity.as_deref()).await,
-            Decision::Deny(reason) => self.refuse(ask, Some(&found), reason),
+            Decision::Deny(reason) => {
+                let reply = respond::deny_somebody(self, ask, &found, reason, identity.as_deref());
+                Outcome::Answer { decision: "deny", reason: reason.label(), reply: with_cors(reply, &found, ask) }
+            }
         };
         Admission { route: Some(found.route_index), rule: Some(found.rule_index), identity, outcome }
     }
@@ -208,7 +211,7 @@ impl Runtime {
                 Ok(Some(Presented { identity, until, session: None }))
             }
             Credential::Session(sealed) => {
-                let live = self.sessions.find(sealed, ask.target.host().name(), ask.now).await?;
+                let live = self.sessions.find_fresh(sealed, ask.target.host().name(), ask.now).await?;
                 self.belongs(&live.session, &found.route.providers).map_err(CredentialFault::Session)?;
                 Ok(Some(Presented { identity: live.identity.clone(), until: live.until, session: Some(live) }))
             }
@@ -233,7 +236,8 @@ impl Runtime {
         };
         // A session of another provider on this host is still good where it belongs.
         // In a loop it is the evidence.
-        let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired)))
+        let place = self.sessions.place(ask.target.host().name());
+        let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired | SessionFault::Revoked)))
             && !login::rounds::is_loop(self, ask);
         // Who is known steps up where he is known.
         let provider = identity.and_then(|identity| self.providers.iter().position(|own| own.settings().name == identity.provider()));
@@ -245,7 +249,7 @@ impl Runtime {
         {
             // The fragment never leaves the browser: a few lines of script take it along (RFC 9110 §4.2.5).
             let reply = self.pages.fragment(&FragmentPage { login_url: &login::login_url(self, ask) }, Language::of(ask.headers));
-            let reply = if forget { reply.without_session() } else { reply };
+            let reply = if forget { reply.without_session(place) } else { reply };
             return Outcome::Answer { decision: "challenge", reason, reply };
         }
         if let (Challenge::SignIn(_) | Challenge::StepUp(Proof::Session), Manner::Navigation, Way::Hook { .. }) =
@@ -253,7 +257,7 @@ impl Runtime {
         {
             // What sets cookies and counts attempts happens once, where the browser really comes.
             let reply = Reply::redirect(302, &step_up_url.unwrap_or_else(|| login::login_url(self, ask)));
-            let reply = if forget { reply.without_session() } else { reply };
+            let reply = if forget { reply.without_session(place) } else { reply };
             return Outcome::Answer { decision: "challenge", reason, reply };
         }
         if let (Challenge::SignIn(_) | Challenge::StepUp(Proof::Session), Manner::Navigation, Some(provider)) =
@@ -270,9 +274,10 @@ impl Runtime {
             }
             let mut errand = Errand::to(self, ask.target.host().name(), return_to);
             errand.asked.step_up = found.rule.step_up.clone();
-            let reply = login::begin(self, ask, provider, &errand).await;
+            let named = Some(provider).filter(|_| matches!(challenge, Challenge::StepUp(_)));
+            let reply = login::send(self, ask, &found.route.providers, named, &errand).await;
             // ADV-O2P-13: a session that is no good does not survive the way to a new one.
-            let reply = if forget { reply.without_session() } else { reply };
+            let reply = if forget { reply.without_session(place) } else { reply };
             return Outcome::Answer { decision: "challenge", reason, reply };
         }
         let login_url = match challenge {
@@ -285,7 +290,7 @@ impl Runtime {
             Some(step_up) => reply.text_field(header::WWW_AUTHENTICATE, &step_up.www_authenticate()),
             None => reply,
         };
-        let reply = if forget { reply.without_session() } else { reply };
+        let reply = if forget { reply.without_session(place) } else { reply };
         Outcome::Answer { decision: "challenge", reason, reply: with_cors(reply, found, ask) }
     }
 

@@ -1,7 +1,7 @@
 //! The sealing keys as they are now. A file that changes changes them; nobody is signed out by that, and nothing restarts.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use doorward_config::settings::Settings;
@@ -19,6 +19,10 @@ pub struct Keyring {
     settings: Arc<Settings>,
     /// `None` until the first change: then the settings' own ring is it.
     changed: ArcSwap<Option<SealingKeys>>,
+    /// How long a new key only opens, so that other processes hear of it before they meet what it sealed.
+    settle: Duration,
+    /// Since when one does.
+    settling: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Keys<'_> {
@@ -42,8 +46,8 @@ impl std::ops::Deref for Keys<'_> {
 }
 
 impl Keyring {
-    pub fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, changed: ArcSwap::from_pointee(None) }
+    pub fn new(settings: Arc<Settings>, settle: Duration) -> Self {
+        Self { settings, changed: ArcSwap::from_pointee(None), settle, settling: Mutex::default() }
     }
 
     /// Takes no lock.
@@ -78,10 +82,32 @@ impl Keyring {
     /// Reads the files; whether that changed anything.
     fn look_again(&self) -> Result<bool, String> {
         let read = self.settings.session.key_ring.read().map_err(|fault| fault.to_string())?;
-        if read.is_same_as(&self.keys()) {
+        let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = match *settling {
+            Some(since) if since.elapsed() >= self.settle => {
+                *settling = None;
+                read
+            }
+            Some(_) => self.keys().led_as_now(read),
+            None => match read.sealing_as(&self.keys()).filter(|_| !self.settle.is_zero()) {
+                Some(first) => {
+                    *settling = Some(Instant::now());
+                    first
+                }
+                None => read,
+            },
+        };
+        if next.is_same_as(&self.keys()) {
             return Ok(false);
         }
-        self.changed.store(Arc::new(Some(read)));
+        self.changed.store(Arc::new(Some(next)));
         Ok(true)
+    }
+}
+
+impl Keys<'_> {
+    /// While a new key settles: what the files say now, led by what seals now where it is still among them.
+    fn led_as_now(&self, read: SealingKeys) -> SealingKeys {
+        read.led_by(self).unwrap_or(read)
     }
 }

@@ -34,6 +34,8 @@ pub struct Tempo {
     pub keep: Duration,
     /// Metadata older than this is fetched along with the keys.
     pub metadata: Duration,
+    /// A new sealing key opens at once, and seals after this long: other processes have read the file by then.
+    pub key_settles: Duration,
 }
 
 impl Default for Tempo {
@@ -46,6 +48,7 @@ impl Default for Tempo {
             patience: Duration::from_secs(5),
             keep: Duration::from_secs(24 * 3600),
             metadata: Duration::from_secs(3600),
+            key_settles: Duration::from_secs(60),
         }
     }
 }

@@ -1,16 +1,21 @@
 //! Doorward's own endpoints below its prefix: signing in, coming back, signing out, and who one is.
 
+mod backchannel;
 mod begin;
 mod callback;
 pub mod errand;
 pub mod form;
+mod frontchannel;
+mod handoff;
 mod initiate;
 mod logout;
+mod picker;
 pub mod rounds;
 mod session;
 mod used;
 
 pub use begin::{begin, login_url, step_up_url};
+pub use picker::send;
 pub use used::UsedAttempts;
 
 use std::sync::Arc;
@@ -40,7 +45,11 @@ pub async fn serve(runtime: &Runtime, ask: &Ask<'_>, rest: &str) -> Served {
     match rest {
         "login" if *ask.target.method() == Method::POST && initiate::is_offered(runtime) => initiate::posted(runtime, ask),
         "login" => only(runtime, ask, &[Method::GET, Method::HEAD], || begin::serve(runtime, ask)).await,
-        "logout" => only(runtime, ask, &[Method::GET, Method::POST], || logout::end(runtime, ask, None)).await,
+        "logout" => only(runtime, ask, &[Method::GET, Method::POST], || logout::serve(runtime, ask)).await,
+        "logout/done" => only(runtime, ask, &[Method::GET, Method::HEAD], || logout::done(runtime, ask)).await,
+        "logout/backchannel" => only(runtime, ask, &[Method::POST], || backchannel::serve(runtime, ask)).await,
+        "logout/frontchannel" => only(runtime, ask, &[Method::GET], || frontchannel::serve(runtime, ask)).await,
+        "handoff" => only(runtime, ask, &[Method::GET], || handoff::serve(runtime, ask)).await,
         "session" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::json(runtime, ask)).await,
         "resume" => only(runtime, ask, &[Method::GET, Method::HEAD], || form::resume(runtime, ask)).await,
         "whoami" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::page(runtime, ask)).await,

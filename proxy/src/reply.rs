@@ -88,9 +88,20 @@ impl Reply {
         self.cookie(name, "", Some(0))
     }
 
+    /// Begins a session with this `Set-Cookie` value. On a domain it takes the place of one that a host had of its own before.
     #[must_use]
-    pub fn without_session(self) -> Self {
-        self.without_cookie(COOKIE)
+    pub fn begin_session(self, place: CookiePlace<'_>, set_cookie: &str) -> Self {
+        let reply = self.text_field(header::SET_COOKIE, set_cookie);
+        match place {
+            CookiePlace::Host(_) => reply,
+            CookiePlace::Domain(_) => reply.without_cookie(COOKIE),
+        }
+    }
+
+    /// Deletes the session cookie of a place, with the `Domain` it was set with.
+    #[must_use]
+    pub fn without_session(self, place: CookiePlace<'_>) -> Self {
+        self.text_field(header::SET_COOKIE, &session_cookie(place, "", Some(0)))
     }
 
     #[must_use]

@@ -2,17 +2,19 @@
 //!
 //! A person sees one calm sentence and a request id; a script sees a stable code. Nobody sees why a token failed.
 
+mod denial;
 mod faces;
 
 use doorward_policy::access::{Challenge, CredentialFault, DenyReason};
 use doorward_policy::cors::Fields;
 use doorward_policy::token::TokenFault;
 use http::header::{self, HeaderName, HeaderValue};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::manner::Manner;
 use crate::pages::{ErrorPage, Language, Pages};
 use crate::reply::Reply;
+pub use denial::deny_somebody;
 pub use faces::Face;
 
 /// The face of each reason. Reasons that a client must not tell apart share one.
@@ -58,10 +60,14 @@ pub struct Asker<'a> {
 
 /// A refusal.
 pub fn deny(pages: &Pages, asker: Asker<'_>, reason: DenyReason) -> Reply {
-    let reply = show(pages, asker, face(reason), &[]);
+    with_hints(show(pages, asker, face(reason), &[]), asker.manner, reason)
+}
+
+/// The fields that say what may help.
+fn with_hints(reply: Reply, manner: Manner, reason: DenyReason) -> Reply {
     match reason {
         // RFC 6750 §3.1: what is missing is a right, and the scheme is named.
-        DenyReason::Scope | DenyReason::Permission | DenyReason::Role | DenyReason::Claim if asker.manner == Manner::Script => {
+        DenyReason::Scope | DenyReason::Permission | DenyReason::Role | DenyReason::Claim if manner == Manner::Script => {
             reply.field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"insufficient_scope\""))
         }
         DenyReason::CannotVerify => reply.field(header::RETRY_AFTER, HeaderValue::from_static("10")),
@@ -107,11 +113,16 @@ pub fn show(pages: &Pages, asker: Asker<'_>, face: Face, details: &[(&str, &str)
         let page = ErrorPage { face, request_id: asker.request_id, login_url: asker.login_url, prefix: asker.prefix, details };
         return pages.error(&page, asker.language);
     }
+    Reply::json(face.status, &body(pages, asker, face))
+}
+
+/// What a script is told.
+fn body(pages: &Pages, asker: Asker<'_>, face: Face) -> Value {
     let mut body = json!({ "error": face.code, "message": pages.message(face), "request_id": asker.request_id });
     if let Some(url) = asker.login_url {
         body["login_url"] = json!(url);
     }
-    Reply::json(face.status, &body)
+    body
 }
 
 /// gRPC over HTTP/2: a 200 without content, and the status in `grpc-` fields.

@@ -90,17 +90,32 @@ impl RevocationList {
         self.any.load(Ordering::Acquire) && self.current.load().is_revoked(&session.facts())
     }
 
+    /// The set as it is now: another one as soon as anything in it changes.
+    pub fn current(&self) -> Arc<Revocations> {
+        self.current.load_full()
+    }
+
     /// Ends `session` alone, until it would have ended by itself. See [`Self::add`].
     pub async fn end_session(self: &Arc<Self>, issuer: &str, session: &Session, now: Timestamp) -> Result<(), StoreFault> {
-        let what = What::Session { issuer: issuer.into(), id: session.id.clone() };
-        let until = session.began.plus(self.lifetime).plus(SLACK);
+        self.end_id(issuer, &session.id, session.began, now).await
+    }
+
+    /// The same for a session of which no more is known.
+    pub async fn end_id(self: &Arc<Self>, issuer: &str, id: &str, began: Timestamp, now: Timestamp) -> Result<(), StoreFault> {
+        let what = What::Session { issuer: issuer.into(), id: id.into() };
+        let until = began.plus(self.lifetime).plus(SLACK);
         self.add(Revocation { what, not_before: now, until }).await
     }
 
     /// Ends what `what` names; of a person's sessions those whose ID token was issued at `not_before` or earlier.
     /// See [`Self::add`].
     pub async fn end(self: &Arc<Self>, what: What, not_before: Timestamp, now: Timestamp) -> Result<(), StoreFault> {
-        self.add(Revocation { what, not_before, until: now.plus(self.lifetime).plus(SLACK) }).await
+        self.add(self.entry(what, not_before, now)).await
+    }
+
+    /// The entry that [`Self::end`] adds.
+    pub fn entry(&self, what: What, not_before: Timestamp, now: Timestamp) -> Revocation {
+        Revocation { what, not_before, until: now.plus(self.lifetime).plus(SLACK) }
     }
 
     /// Adds an entry. It counts at once in this process. Nobody who goes away meanwhile stops it from being stored.
@@ -108,6 +123,10 @@ impl RevocationList {
     /// # Errors
     /// [`StoreFault`]: it is not stored yet, and other processes do not know of it. It will be, as long as this process lives.
     pub async fn add(self: &Arc<Self>, entry: Revocation) -> Result<(), StoreFault> {
+        // Whoever signs out again and again makes no list longer.
+        if self.current.load().covers(&entry, SLACK / 2) {
+            return if self.waiting().is_empty() { Ok(()) } else { Err(StoreFault::Unreachable) };
+        }
         self.metrics.revocations.with_label_values(&[entry.what.label()]).inc();
         self.apply([&entry], clock::now());
         let list = self.clone();

@@ -109,7 +109,7 @@ impl Runtime {
         let store = store::open(&settings, &control, &metrics)?;
         let issuers = settings.providers.iter().map(|provider| provider.issuer.as_str());
         let revocations = RevocationList::new(issuers, settings.session.lifetime, store.clone(), metrics.clone(), control.clone());
-        let keyring = Arc::new(Keyring::new(settings.clone()));
+        let keyring = Arc::new(Keyring::new(settings.clone(), tempo.key_settles));
         let sessions = Sessions::new(
             settings.clone(),
             keyring.clone(),

@@ -5,7 +5,9 @@
 
 mod held;
 mod lookup;
+mod provider_session;
 mod refresh;
+mod reseal;
 
 pub use held::{Held, Known};
 
@@ -22,6 +24,7 @@ use doorward_policy::session::{
 use doorward_policy::time::Timestamp;
 use http::HeaderMap;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::entropy::{self, NoEntropy};
 use crate::gate::cookie_fields;
@@ -43,6 +46,7 @@ pub struct Sessions {
     store: Arc<dyn Store>,
     held: HeldSessions,
     refreshing: Refreshing,
+    resealing: Semaphore,
     control: Handle,
     metrics: Arc<Metrics>,
     this: Weak<Self>,
@@ -114,6 +118,7 @@ impl Sessions {
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             refreshing: Refreshing::new(&settings, providers),
+            resealing: Semaphore::new(reseal::AT_ONCE),
             settings,
             keyring,
             revocations,
@@ -158,7 +163,25 @@ impl Sessions {
         cookies::find(cookie_fields(headers), self.place(host).name())
     }
 
-    /// The live session behind a cookie of `host`.
+    /// The live session behind a cookie of `host`, whose claims still hold: its tokens have not ended, or were refreshed. Waits
+    /// for the provider only when they have.
+    ///
+    /// # Errors
+    /// As for [`Self::find`]; and [`CredentialFault::CannotVerify`] when no new tokens are to be had.
+    pub async fn find_fresh(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
+        let live = self.find(sealed, host, now).await?;
+        match &live.held {
+            Some(held) => {
+                let held = held.clone();
+                self.fresh(&held, now).await?;
+                Ok(Live { renewal: live.renewal, ..self.live(held) })
+            }
+            None => Ok(live),
+        }
+    }
+
+    /// The live session behind a cookie of `host`, as it is known. For what is about the session itself: nobody waits for a
+    /// provider to sign out.
     ///
     /// # Errors
     /// [`CredentialFault::Session`], or [`CredentialFault::CannotVerify`] when the store that would know cannot be asked: that
@@ -218,7 +241,10 @@ impl Sessions {
             return Err(TooLarge(bytes.len()).into());
         }
         self.store.create(&record.key(), bytes, until).await?;
-        self.held.insert(Held::new(record, self.settings.policy.mapping(), until, crate::clock::now()), crate::clock::now());
+        self.remember_provider_session(&record.session).await;
+        let held = Held::new(record, self.settings.policy.mapping(), until, crate::clock::now());
+        held.seal.is(Some(self.keyring.keys().first()));
+        self.held.insert(held, crate::clock::now());
         self.ticket(&ticket, host)
     }
 

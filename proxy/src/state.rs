@@ -7,6 +7,7 @@ use std::time::Instant;
 use doorward_policy::access::Permit;
 use doorward_policy::identity::Identity;
 use doorward_policy::request::Target;
+use doorward_policy::time::Timestamp;
 use http::HeaderValue;
 
 use crate::access_log::{Line, cut, now_millis};
@@ -14,7 +15,7 @@ use crate::manner::Manner;
 use crate::pages::Language;
 use crate::runtime::Runtime;
 use crate::sessions::Live;
-use crate::streams::{Ground, StreamEntry};
+use crate::streams::StreamEntry;
 
 /// pingora's context of a request. Its `Arc<Runtime>` is taken once: a reload can never mix two.
 #[derive(Debug)]
@@ -48,9 +49,9 @@ pub struct RequestState {
     pub upstream: Option<String>,
     /// Servers that could not be connected to.
     pub tried: Vec<SocketAddr>,
-    /// What the request stands on.
-    pub ground: Ground,
-    /// Set once it is a stream that ends with its ground.
+    /// When what the request stands on ends.
+    pub until: Option<Timestamp>,
+    /// Set once it is a stream that ends with what it stands on.
     pub stream: Option<StreamEntry>,
     /// The asking page's origin, where the route answers for origins.
     pub origin: Option<HeaderValue>,
@@ -113,7 +114,7 @@ impl RequestState {
             body_began: None,
             upstream: None,
             tried: Vec::new(),
-            ground: Ground::default(),
+            until: None,
             stream: None,
             origin: None,
             error: None,

@@ -32,11 +32,17 @@ use tokio::runtime::Handle;
 use crate::metrics::Metrics;
 
 /// What was kept, as it was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
     pub sealed: Vec<u8>,
     /// When it ends unless somebody touches it.
     pub until: Timestamp,
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stored({} bytes until {})", self.sealed.len(), self.until.0)
+    }
 }
 
 /// Why a store did not do what it was asked. None of them says anything about a session: the caller cannot know, and refuses.

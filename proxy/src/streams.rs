@@ -12,23 +12,21 @@
 //! The app's side ends with it: an HTTP/1 connection to the app is closed, a stream of an HTTP/2 one is reset.
 
 mod frames;
+mod until_cut;
 
 pub use frames::Frames;
+pub use until_cut::until_cut;
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use doorward_policy::session::SessionFacts;
 use doorward_policy::time::Timestamp;
 use futures::task::AtomicWaker;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
-use tokio::time::{MissedTickBehavior, Sleep};
+use tokio::time::MissedTickBehavior;
 
 use crate::clock;
 use crate::listen::Cutter;
@@ -38,9 +36,6 @@ use crate::runtime::Runtime;
 const SHARDS: usize = 16;
 /// How often the list is looked through.
 const SWEEP: Duration = Duration::from_millis(500);
-/// How long an HTTP/1 request that was cut may take to end by itself: its client gets half a second to hear of it, and its
-/// app may be taking nothing at all.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a stream was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,8 +154,7 @@ impl OpenStreams {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         self.shard(key).insert(key, Listed { stream: stream.clone(), fresh: true });
         self.open.inc();
-        // Outside `until_cut` there is nobody to tell, which is so in tests alone.
-        let _ = SERVED.try_with(|served| served.set(stream.clone()));
+        until_cut::serves(&stream);
         StreamEntry { streams: self.clone(), key, stream, frames: None, status: 0, sent: 0 }
     }
 
@@ -262,67 +256,17 @@ impl Drop for StreamEntry {
     }
 }
 
-tokio::task_local! {
-    /// The stream that the request at work has become.
-    static SERVED: OnceCell<Arc<OpenStream>>;
-}
-
-/// Serves a request; `None` as soon as it may not go on. A request that never becomes a stream costs a look at a
-/// thread-local value here.
-pub async fn until_cut<T>(serving: impl Future<Output = Option<T>> + Unpin) -> Option<T> {
-    SERVED.scope(OnceCell::new(), UntilCut { serving, stream: None, farewell: None }).await
-}
-
-struct UntilCut<F> {
-    serving: F,
-    stream: Option<Arc<OpenStream>>,
-    farewell: Option<Pin<Box<Sleep>>>,
-}
-
-impl<F: Future<Output = Option<T>> + Unpin, T> UntilCut<F> {
-    /// Ready when the request's own time to end is over: none on HTTP/2, where nothing would end it.
-    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(stream) = self.stream.as_ref().filter(|stream| stream.ended().is_some()) else { return Poll::Pending };
-        if stream.connection.is_none() {
-            return Poll::Ready(());
-        }
-        self.farewell.get_or_insert_with(|| Box::pin(tokio::time::sleep(FAREWELL))).as_mut().poll(cx)
-    }
-}
-
-impl<F: Future<Output = Option<T>> + Unpin, T> Future for UntilCut<F> {
-    type Output = Option<T>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let this = self.get_mut();
-        // Registered before the look: a cut after it wakes this task again.
-        if let Some(stream) = &this.stream {
-            stream.task.register(cx.waker());
-        }
-        if this.poll_farewell(cx).is_ready() {
-            return Poll::Ready(None);
-        }
-        let served = Pin::new(&mut this.serving).poll(cx);
-        if served.is_pending() && this.stream.is_none() {
-            this.stream = SERVED.with(|served| served.get().cloned());
-            if let Some(stream) = &this.stream {
-                stream.task.register(cx.waker());
-                if stream.ended().is_some() {
-                    cx.waker().wake_by_ref();
-                }
-            }
-        }
-        served
-    }
-}
-
 /// Looks through the list for as long as the edge runs.
 pub async fn keep_swept(runtime: Arc<Runtime>) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut known = None;
     loop {
         ticks.tick().await;
-        runtime.streams.sweep(clock::now(), false, |_| false);
+        let revocations = runtime.revocations.current();
+        let changed = known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &revocations));
+        runtime.streams.sweep(clock::now(), changed, |facts| revocations.is_revoked(facts));
+        known = Some(revocations);
     }
 }
 

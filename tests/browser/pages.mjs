@@ -22,9 +22,9 @@ const pages = {
   // With no session there is nothing to end at the provider.
   'signed-out': async (page) => {
     await page.goto(`${settings.cms}/_doorward/logout`);
-    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click();
     await page.waitForLoadState();
-    must(await page.getByRole('button', { name: 'Sign out' }).count() === 0, 'asked again instead of signing out');
+    must(await page.getByRole('button', { name: 'Sign out', exact: true }).count() === 0, 'asked again instead of signing out');
   },
   'stale-callback': (page) => page.goto(`${settings.cms}/_doorward/callback/auth0?code=stale&state=stale`),
   unavailable: async (page) => {

@@ -9,5 +9,6 @@ mod client;
 mod edge;
 mod logout;
 mod outage;
+mod pages;
 mod sign_in;
 mod world;

@@ -242,6 +242,7 @@ async fn by_proxy(runtime: &Runtime, request: &Request) -> Said {
                 authority: target.host().name(),
                 upstream_host: "app",
                 request_id: "id",
+                session_token: None,
             };
             forward::request(&mut head, &forward).expect("fields");
             Said::Yes { told: told(runtime, &head.headers) }

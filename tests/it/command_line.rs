@@ -55,6 +55,8 @@ fn cli_check_finds_the_examples_fine_and_serve_refuses_their_key() {
         assert!(text(&checked.stdout).contains("fine (3 routes, "), "{name}: {}", text(&checked.stdout));
         assert!(text(&checked.stderr).contains("the session key of the published examples"), "{name}");
     }
+    let sessions = run(&["check", &example("sessions.yaml")]);
+    assert_eq!(sessions.status.code(), Some(0), "{}", text(&sessions.stderr));
     let served = run(&["serve", "--config", &example("doorward.yaml")]);
     assert_eq!(served.status.code(), Some(78));
     let said = text(&served.stderr);
@@ -81,6 +83,32 @@ fn cfg_02_serve_refuses_the_published_hook_secret() {
         std::fs::write(folder.path().join("hook"), secret).unwrap();
         let served = run(&["serve", "--config", &folder.path().join("doorward.yaml").display().to_string()]);
         assert!(served.status.code() == Some(code) && text(&served.stderr).contains(said), "{secret}: {}", text(&served.stderr));
+    }
+}
+
+#[test]
+fn cfg_02_serve_refuses_the_published_admin_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text_of = std::fs::read_to_string(example("hooks.yaml")).unwrap();
+    let listen = format!("listen: {}", taken.local_addr().unwrap());
+    let text_of = text_of
+        .replace("listen: 127.0.0.1:9180", &listen)
+        .replace("  admin: 127.0.0.1:9090", "  admin: 127.0.0.1:0\n  admin_token: { file: admin }");
+    std::fs::write(folder.path().join("doorward.yaml"), text_of).unwrap();
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    std::fs::write(folder.path().join("secrets/auth0"), "secret").unwrap();
+    std::fs::write(folder.path().join("secrets/session.key"), doorward_tests::scene::SESSION_KEY).unwrap();
+    let published = std::fs::read_to_string(example("secrets/admin")).unwrap();
+    // The twin gets as far as its listener.
+    for (token, code, said) in [
+        (published.as_str(), 78, "server.admin_token is the one of the published examples"),
+        ("too-short", 78, "shorter than 16 bytes"),
+        ("one-of-our-own-here", 1, "cannot listen"),
+    ] {
+        std::fs::write(folder.path().join("admin"), token).unwrap();
+        let served = run(&["serve", "--config", &folder.path().join("doorward.yaml").display().to_string()]);
+        assert!(served.status.code() == Some(code) && text(&served.stderr).contains(said), "{token}: {}", text(&served.stderr));
     }
 }
 

@@ -6,10 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use doorward_policy::session::COOKIE;
+use doorward_proxy::keys::Tempo;
 use doorward_tests::scene::{APP, Plan, SESSION_KEY, Scene};
 
 const SECOND: &str = "3rKuUezJLHAZX7Ow2fGRKuWHNfOmUI3Wqs3A2yLpcgM=";
 const THIRD: &str = "q83vEjRWeJCrze8SNFZ4kAECAwQFBgcICQoLDA0ODxA=";
+
+/// An edge on which a new key seals at once.
+fn hasty() -> Plan {
+    Plan { tempo: Tempo { key_settles: Duration::ZERO, ..Tempo::default() }, ..Plan::default() }
+}
 
 /// Writes the ring and waits until it is in use.
 async fn rotate(scene: &Scene, keys: &[&str]) {
@@ -35,7 +41,7 @@ fn write(folder: &Path, keys: &[&str]) {
 async fn sess_35_the_new_key_seals_the_old_one_opens_and_a_removed_one_refuses() {
     for store in ["cookie", "memory"] {
         let session = format!("  idle: 1h\n  lifetime: 12h\n  store: {store}\n");
-        let scene = Scene::with(Plan { session, ..Plan::default() }).await;
+        let scene = Scene::with(Plan { session, ..hasty() }).await;
         let mut browser = scene.signed_in(APP, "ada").await;
         let old = browser.cookies[COOKIE].clone();
 
@@ -75,7 +81,7 @@ async fn sess_35_a_ring_that_cannot_be_used_changes_nothing() {
 
 #[tokio::test]
 async fn sess_35_rotating_under_load_loses_no_session() {
-    let scene = Arc::new(Scene::start().await);
+    let scene = Arc::new(Scene::with(hasty()).await);
     let (ended, asked, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut people = Vec::new();
     for persona in ["ada", "vera", "ada", "vera"] {
@@ -102,4 +108,20 @@ async fn sess_35_rotating_under_load_loses_no_session() {
     }
     assert!(asked.load(Ordering::Relaxed) > 50);
     assert_eq!(refused.load(Ordering::Relaxed), 0, "of {}", asked.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn sess_35_a_new_key_opens_before_it_seals() {
+    let scene = Scene::with(Plan { tempo: Tempo { key_settles: Duration::from_secs(4), ..Tempo::default() }, ..Plan::default() }).await;
+    let mut browser = scene.signed_in(APP, "ada").await;
+    // Another process that was given the file later: it knows the old key only.
+    let later = scene.twin(|text| text.replace("session.key", "later.key"));
+    std::fs::write(scene.folder.path().join("later.key"), SESSION_KEY).unwrap();
+    let later = later.await;
+    rotate(&scene, &[SECOND, SESSION_KEY]).await;
+    assert_eq!(browser.fetch("/private").await.status, 200);
+    assert_eq!(later.visit(&browser).fetch("/private").await.status, 200, "what it meets now opens there too");
+    rotate(&scene, &[SECOND, SESSION_KEY]).await;
+    assert_eq!(browser.fetch("/private").await.status, 200);
+    assert_eq!(later.visit(&browser).fetch("/private").await.status, 401, "by now it should have been given the file");
 }

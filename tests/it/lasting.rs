@@ -33,6 +33,8 @@ async fn upg_04_a_websocket_ends_with_the_token_it_was_opened_with() {
         assert_eq!(answer.status, 101, "{name}: {}", answer.text());
         tokio::time::sleep(Duration::from_millis(2500)).await;
         raw.send(b"something to pass on").await;
+        // A goodbye, if any.
+        raw.rest().await;
         assert_eq!(raw.is_closed().await, !goes_on, "{name}");
     }
 }

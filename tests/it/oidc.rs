@@ -580,10 +580,12 @@ async fn oidc_01_adv_env_05_adv_misc_01_a_callback_without_its_own_state_asks_th
         let answer = browser.request(method, &callback, &[("content-type", "application/x-www-form-urlencoded")], b"").await;
         assert_eq!((answer.status, answer.field("allow")), (405, Some("GET")), "OIDC-11 {method}");
     }
-    // OIDC-02, ADV-O2P-01: from a browser that never began it.
-    let stranger = scene.browser(APP).go(&callback).await;
-    assert_refused("another browser", &stranger, 400);
-    assert!(stranger.text().contains("begun elsewhere"));
+    // OIDC-02, ADV-O2P-01: from a browser that never began it, with the code of somebody else. It begins one of its own.
+    let mut other = scene.browser(APP);
+    let stranger = other.go(&callback).await;
+    assert_eq!(stranger.status, 302, "{}", stranger.text());
+    assert_ne!(parameter(stranger.location(), "state"), good);
+    assert!(!other.cookies.contains_key(SESSION));
     // A cookie of the right name that somebody planted.
     let mut planted = browser.clone();
     planted.cookies.values_mut().for_each(|value| *value = elsewhere.cookies.values().next().unwrap().clone());
@@ -613,9 +615,9 @@ async fn oidc_01_adv_o2p_16_an_attempt_ends_after_ten_minutes_whatever_the_sessi
         (browser, State::of(&attempt, &ReturnTo::root(), 0).seal(&keys, APP, [2; 12]))
     };
     let (mut old, state) = begun(ATTEMPT_LIFETIME.as_secs() + 1);
-    let answer = old.go(&format!("{CALLBACK}?code=c&state={state}")).await;
-    assert_refused("eleven minutes", &answer, 400);
-    assert!(answer.text().contains("took too long"));
+    // By a script, so that nothing begins anew.
+    let answer = old.fetch(&format!("{CALLBACK}?code=c&state={state}")).await;
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (400, Some("attempt_expired")));
     assert_eq!(idp.requests(Endpoint::Token), 0);
     // The twin, a minute younger, goes as far as the provider, which never issued its code.
     let (mut young, state) = begun(ATTEMPT_LIFETIME.as_secs() - 60);
@@ -728,10 +730,13 @@ async fn oidc_08_what_a_provider_says_is_shown_escaped_and_only_to_whom_it_was_s
     for (error, status) in [
         ("access_denied", 403),
         ("unauthorized", 403),
-        ("login_required", 502),
-        ("consent_required", 502),
+        ("login_required", 400),
+        ("consent_required", 400),
+        ("interaction_required", 400),
+        ("account_selection_required", 400),
+        ("too_many_attempts", 429),
         ("server_error", 502),
-        ("temporarily_unavailable", 502),
+        ("temporarily_unavailable", 503),
         (attack, 502),
     ] {
         let mut browser = scene.browser(APP);
@@ -756,10 +761,10 @@ async fn oidc_08_what_a_provider_says_is_shown_escaped_and_only_to_whom_it_was_s
         let reason = reason(&scene).await;
         assert_eq!(reason, if error == attack { "other_error" } else { error });
         // The same address once more, or from elsewhere, says nothing of the kind.
-        for stranger in [&mut browser, &mut scene.browser(APP)] {
-            let answer = stranger.go(&back).await;
-            assert!(answer.status == 400 && !answer.text().contains("alert"), "{}", answer.text());
-        }
+        let answer = browser.go(&back).await;
+        assert!(answer.status == 400 && !answer.text().contains("alert"), "{}", answer.text());
+        let answer = scene.browser(APP).go(&back).await;
+        assert!(answer.status == 302 && !answer.text().contains("alert"), "{}", answer.text());
         let unsolicited = scene.browser(APP).go(&format!("{CALLBACK}?error=access_denied&error_description=call-0900-666&state=x")).await;
         assert!(unsolicited.status == 400 && !unsolicited.text().contains("0900"), "{}", unsolicited.text());
     }
@@ -810,7 +815,7 @@ async fn oidc_18_param_06_nobody_adds_to_the_authorization_request() {
         names.sort();
         names
     };
-    let injected = "prompt=none&audience=evil&scope=openid+admin&organization=org_evil&connection=evil&redirect_uri=https://evil.test/&client_id=evil&response_type=token&request=x&request_uri=https://evil.test/&login_hint=evil&iss=https://evil.test/&target_link_uri=https://evil.test/&state=evil&nonce=evil&code_challenge=evil&code_challenge_method=plain&response_mode=form_post";
+    let injected = "prompt=none&audience=evil&scope=openid+admin&organization=org_evil&connection=evil&redirect_uri=https://evil.test/&client_id=evil&response_type=token&request=x&request_uri=https://evil.test/&id_token_hint=evil&max_age=0&acr_values=evil&target_link_uri=https://evil.test/&state=evil&nonce=evil&code_challenge=evil&code_challenge_method=plain&response_mode=form_post";
     for path in [
         format!("/_doorward/login?return_to=/x&{injected}"),
         format!("/_doorward/login?{injected}"),
@@ -897,21 +902,17 @@ async fn oidc_20_eight_tabs_leave_five_attempts_and_all_of_them_succeed() {
         assert!(header < 8 * 1024, "{header} bytes of cookies");
     }
     assert_eq!(attempts(&browser).len(), 5);
-    // In any order; three gave way and say so, the last one did not.
+    // In any order: those that gave way find that another one was faster.
     tabs.rotate_left(4);
     tabs.reverse();
     let mut signed_in = Vec::new();
     for (tab, callback) in tabs {
         let answer = browser.go(&callback).await;
-        if answer.status == 303 {
-            assert_eq!(answer.location(), format!("/private?tab={tab}"));
-            signed_in.push(tab);
-        } else {
-            assert_refused("a tab that gave way", &answer, 400);
-            assert!(answer.text().contains("begun elsewhere"));
-        }
+        assert_eq!(answer.status, 303, "{tab}: {}", answer.text());
+        assert_eq!(answer.location(), format!("/private?tab={tab}"));
+        signed_in.push(answer.cookies().iter().any(|(name, _)| name == SESSION));
     }
-    assert!(signed_in.len() == 5 && signed_in.contains(&7), "{signed_in:?}");
+    assert_eq!(signed_in.iter().filter(|own| **own).count(), 5, "{signed_in:?}");
     assert!(attempts(&browser).is_empty());
     assert_eq!(browser.go("/private").await.status, 200);
 }

@@ -65,6 +65,8 @@ pub enum Endpoint {
     Authorize,
     Token,
     Userinfo,
+    /// RFC 7009.
+    Revocation,
     /// Asked by browsers alone.
     EndSession,
     /// Any other path.
@@ -196,6 +198,16 @@ impl HostileIdp {
         self.shared.state().next_access_tokens.push_back(Box::new(change));
     }
 
+    /// Whether each refresh brings a new refresh token, and a used one ends all that came of its sign-in. It does.
+    pub fn rotate_refresh_tokens(&self, rotates: bool) {
+        self.shared.state().rotates = rotates;
+    }
+
+    /// How long access tokens live from now on.
+    pub fn set_access_lifetime(&self, seconds: i64) {
+        self.shared.state().access_lifetime = seconds;
+    }
+
     /// Puts the provider's clock ahead of ours; negative: behind.
     pub fn skew_clock(&self, seconds: i64) {
         self.shared.state().skew = seconds;
@@ -290,6 +302,19 @@ impl HostileIdp {
         let mut token = state.id_token_for(&self.shared, user, None, "");
         change(&mut token);
         state.keys.sign(&token)
+    }
+
+    /// A logout token (Back-Channel Logout 1.0 §2.4) about a person, a session, or both; changed before it is signed.
+    pub fn logout_token(&self, sub: Option<&str>, sid: Option<&str>, change: impl FnOnce(&mut Token)) -> String {
+        let state = self.shared.state();
+        let mut token = state.logout_token_for(&self.shared, sub, sid);
+        change(&mut token);
+        state.keys.sign(&token)
+    }
+
+    /// A refresh token as the token endpoint issues it, for the usual scopes.
+    pub fn refresh_token(&self, user: &User) -> String {
+        self.shared.state().refresh_token_for(user)
     }
 
     // What was asked.

@@ -10,6 +10,7 @@ pub mod idp;
 pub mod ports;
 pub mod process;
 pub mod recorder;
+pub mod redis;
 pub mod scene;
 pub mod tools;
 pub mod variety;

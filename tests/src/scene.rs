@@ -394,6 +394,7 @@ fn write_certificate(folder: &Path) -> CertificateDer<'static> {
         "both.localhost",
         "cms.localhost",
         "iot.localhost",
+        "auth.localhost",
         "*.localhost",
         "*.wild.localhost",
         "unknown.test",

@@ -7,29 +7,30 @@ use doorward_policy::request::HostPattern;
 use super::field::Field;
 use super::map::Map;
 use super::word;
-use crate::document::Value;
 use crate::problem::{Finding, WarningCode};
-use crate::settings::{Provider, Settings, StoreKind};
+use crate::settings::{Settings, StoreKind};
 
 /// Hosts that a message names; the rest is a number.
 const NAMED: usize = 3;
 
 /// `None` when something was reported that must be put right.
 pub(super) fn check(root: &Map<'_>, settings: &Settings) -> Option<()> {
-    let section = |key| root.optional(key).filter(|field: &Field<'_>| matches!(field.value(), Value::Map(_)));
-    let (server, session) = (section("server")?, section("session")?);
-    warn_about_forgotten_sign_outs(&session, settings);
-    warn_about_hosts_outside(&session, settings);
-    let public_host = check_public_host(&server, settings);
-    let complete = match section("providers") {
-        Some(field) => field.map()?.entries().zip(&settings.providers).fold(Some(()), |so_far, ((_, field), provider)| {
-            warn_about_refresh_tokens(&field, provider, settings);
-            so_far
-        }),
-        None => Some(()),
-    };
+    let public_host = check_public_host(root, settings);
     let choices = check_choices(root, settings);
-    public_host.and(complete).and(choices)
+    public_host.and(choices)
+}
+
+/// What is worth a second look in a file that is right: what is missing may stand in a line with a mistake.
+pub(super) fn warn(root: &Map<'_>, settings: &Settings) {
+    if let Some(session) = root.optional("session") {
+        warn_about_forgotten_sign_outs(&session, settings);
+        warn_about_hosts_outside(&session, settings);
+    }
+    if let Some(providers) = root.optional("providers").and_then(|field| field.map()) {
+        for (index, (_, field)) in providers.entries().enumerate() {
+            warn_about_refresh_tokens(&field, index, settings);
+        }
+    }
 }
 
 /// Where people come with a session.
@@ -76,20 +77,20 @@ fn warn_about_hosts_outside(session: &Field<'_>, settings: &Settings) {
 }
 
 /// A cookie for the domain can only be set from within it.
-fn check_public_host(server: &Field<'_>, settings: &Settings) -> Option<()> {
+fn check_public_host(root: &Map<'_>, settings: &Settings) -> Option<()> {
     let (Some(host), Some(domain)) = (&settings.server.public_host, &settings.session.domain) else { return Some(()) };
     if is_within(host, domain) {
         return Some(());
     }
     let message = format!("`{host}` is not within `session.domain`, `{domain}`: it could not set that cookie");
-    server.map()?.optional("public_url")?.refuse(message, "choose a host of that domain, or take one of the two away")
+    root.optional("server")?.map()?.optional("public_url")?.refuse(message, "choose a host of that domain, or take one of the two away")
 }
 
 /// OIDC Core §11: without `offline_access` there is no refresh token, although some providers send one.
-fn warn_about_refresh_tokens(field: &Field<'_>, provider: &Provider, settings: &Settings) {
+fn warn_about_refresh_tokens(field: &Field<'_>, index: usize, settings: &Settings) {
+    let Some(provider) = settings.providers.get(index) else { return };
     let wanted = settings.session.refresh.is_some() || provider.revoke_on_logout;
-    let index = settings.providers.iter().position(|other| other.name == provider.name);
-    let used = settings.policy.routes().iter().any(|route| signs_in(route) && route.providers.iter().any(|own| Some(*own) == index));
+    let used = settings.policy.routes().iter().any(|route| signs_in(route) && route.providers.contains(&index));
     if !wanted || !used || provider.scope.split(' ').any(|scope| scope == "offline_access") {
         return;
     }
@@ -102,7 +103,8 @@ fn warn_about_refresh_tokens(field: &Field<'_>, provider: &Provider, settings: &
 
 /// The page that lets people choose must have something on it.
 fn check_choices(root: &Map<'_>, settings: &Settings) -> Option<()> {
-    let reachable = |index: &usize| settings.providers.get(*index).is_some_and(|provider| !provider.hidden || !provider.email_domains.is_empty());
+    let reachable =
+        |index: &usize| settings.providers.get(*index).is_some_and(|provider| !provider.hidden || !provider.email_domains.is_empty());
     let items = root.optional("routes")?.items()?;
     let empty = |route: &Route| route.providers.len() > 1 && signs_in(route) && !route.providers.iter().any(reachable);
     let mut sound = Some(());

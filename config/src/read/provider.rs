@@ -255,7 +255,9 @@ fn read_authorize(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
         let text = field.text();
         if RESERVED_PARAMETERS.contains(&entry.key.as_str()) {
             let help = match entry.key.as_str() {
-                "audience" | "organization" | "connection" | "scope" | "response_mode" => format!("write `{}` at the provider itself", entry.key),
+                "audience" | "organization" | "connection" | "scope" | "response_mode" => {
+                    format!("write `{}` at the provider itself", entry.key)
+                }
                 _ => "leave it out".to_owned(),
             };
             return field.reading.refuse(&entry.key_span, &field.key, format!("parameter `{}` is set by Doorward itself", entry.key), help);

@@ -8,7 +8,7 @@ use super::secrets;
 use crate::Source;
 use crate::document::{Node, Span};
 use crate::environment::Environment;
-use crate::problem::Finding;
+use crate::problem::{Finding, Severity};
 use crate::report::Report;
 
 pub(crate) struct Reading<'r> {
@@ -38,6 +38,11 @@ impl<'r> Reading<'r> {
         self.findings.borrow_mut().push(finding);
     }
 
+    /// Nothing was found that must be put right.
+    pub(crate) fn is_sound(&self) -> bool {
+        is_sound(&self.findings.borrow())
+    }
+
     /// Reports, and is nothing: `return reading.refuse(…)`.
     pub(crate) fn refuse<T>(&self, span: &Span, key: &str, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
         self.report(Finding::error(message).at(span).key(key).help(help));
@@ -58,6 +63,11 @@ impl<'r> Reading<'r> {
     pub(crate) fn cover_secrets(&self, root: &Node) {
         secrets::in_tree(root, &mut self.secrets.borrow_mut());
     }
+}
+
+/// Whether there are warnings at most.
+pub(crate) fn is_sound(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.severity != Severity::Error)
 }
 
 impl fmt::Debug for Reading<'_> {

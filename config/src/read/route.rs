@@ -229,10 +229,9 @@ fn read_providers(map: &Map<'_>, providers: &Providers, rules: Option<&[Rule]>) 
         _ if !protected => Some(Vec::new()),
         _ if providers.is_broken() => None,
         [] => map.missing("provider", "people must sign in here: write one under `providers`, and name it"),
-        several => map.missing(
-            "provider",
-            format!("there are several: choose {}; or list those that people may choose from", word::list(several)),
-        ),
+        several => {
+            map.missing("provider", format!("there are several: choose {}; or list those that people may choose from", word::list(several)))
+        }
     }
 }
 
@@ -262,7 +261,8 @@ fn read_accept(map: &Map<'_>, providers: &Providers, named: Option<&[usize]>) ->
     let verifiable = read?.iter().any(|provider| provider.audience.is_some());
     match (accept, field) {
         (Accept::Bearer, Some(field)) if !verifiable => match named {
-            [] => field.refuse("without a provider there are no tokens to verify", "add `audience` to the provider: the identifier of the API"),
+            [] => field
+                .refuse("without a provider there are no tokens to verify", "add `audience` to the provider: the identifier of the API"),
             [one] => {
                 let message = format!("provider `{}` has no `audience`, so its tokens cannot be verified", providers.names()[*one]);
                 field.refuse(message, "add `audience` to the provider: the identifier of the API")

@@ -80,9 +80,19 @@ mod tests {
 
     #[test]
     fn log_01_a_misspelled_secret_is_still_covered() {
-        for key in
-            ["client_secret", "client-secret", "client_secert", "clientSecret", "private_key", "privat_key", "keys", "PASSWORD", "token", "admin_token", "admin-tokn"]
-        {
+        for key in [
+            "client_secret",
+            "client-secret",
+            "client_secert",
+            "clientSecret",
+            "private_key",
+            "privat_key",
+            "keys",
+            "PASSWORD",
+            "token",
+            "admin_token",
+            "admin-tokn",
+        ] {
             assert!(is_secret(key), "{key}");
         }
         for key in ["key", "pass_token", "access_token_type", "cert", "client_id", "name", "kind"] {

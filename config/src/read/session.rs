@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::field::Field;
 use super::map::Map;
 use super::quantity::{days, hours, minutes, seconds, words};
-use super::word;
 use crate::document::Value;
 use crate::settings::{Redis, Refresh, Session, StoreKind};
 
@@ -18,7 +17,8 @@ const STORES: &[(&str, StoreKind)] =
     &[("cookie", StoreKind::Cookie), ("memory", StoreKind::Memory), ("file", StoreKind::File), ("redis", StoreKind::Redis)];
 
 /// Where tokens are kept: said wherever one is asked for that no cookie holds.
-pub(super) const SERVER_SIDE: &str = "choose `session.store: memory`, `file` or `redis`: a cookie holds what is known about a person, and no tokens";
+pub(super) const SERVER_SIDE: &str =
+    "choose `session.store: memory`, `file` or `redis`: a cookie holds what is known about a person, and no tokens";
 
 /// The store that is asked for, as far as can be said of a section that may have mistakes in it.
 pub(super) fn store_of(field: &Field<'_>) -> Option<StoreKind> {
@@ -71,14 +71,10 @@ pub(super) fn read(field: &Field<'_>, state_dir: bool) -> Option<Session> {
 }
 
 fn read_store(field: &Field<'_>, state_dir: bool) -> Option<StoreKind> {
-    let text = field.any_text()?;
-    let Some((_, store)) = STORES.iter().find(|(word, _)| *word == text) else {
-        let known: Vec<&str> = STORES.iter().map(|(word, _)| *word).collect();
-        return field.unknown(&format!("`{}` is no session store: there are {}", field.shown(), word::list(&known)), &known);
-    };
+    let store = field.one_of(STORES)?;
     match store {
         StoreKind::File if !state_dir => field.refuse("there is no folder for these files", "add `state_dir: …` to `server`"),
-        StoreKind::Cookie | StoreKind::Memory | StoreKind::File | StoreKind::Redis => Some(*store),
+        StoreKind::Cookie | StoreKind::Memory | StoreKind::File | StoreKind::Redis => Some(store),
     }
 }
 
@@ -98,7 +94,9 @@ fn read_redis(map: &Map<'_>, store: Option<StoreKind>) -> Option<Option<Redis>> 
 /// RFC 6749 §6. The refresh token is the most valuable thing a browser's session has, and never goes to the browser.
 fn read_refresh(field: &Field<'_>, store: Option<StoreKind>) -> Option<Refresh> {
     let map = match field.value() {
-        Value::Bool(_) => return field.refuse("expected a map, found true or false", "write `refresh: {}` for the usual times, or take it away"),
+        Value::Bool(_) => {
+            return field.refuse("expected a map, found true or false", "write `refresh: {}` for the usual times, or take it away");
+        }
         _ => field.map()?,
     };
     let ahead = map.or("ahead", minutes(1), |field| field.duration_in(seconds(5)..=hours(1)));

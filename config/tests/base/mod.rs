@@ -42,7 +42,9 @@ pub fn hooked(hooks: &str) -> String {
     let whole = base();
     let (_, rest) = whole.split_once("providers:").unwrap();
     let rest = rest.replace("    upstream: http://10.0.0.5:3000\n", "");
-    format!("version: 1\nserver:\n  state_dir: /var/lib/doorward\n  hooks: {{ listen: \"127.0.0.1:9180\", trusted_peers: [127.0.0.1/32]{hooks} }}\nproviders:{rest}")
+    format!(
+        "version: 1\nserver:\n  state_dir: /var/lib/doorward\n  hooks: {{ listen: \"127.0.0.1:9180\", trusted_peers: [127.0.0.1/32]{hooks} }}\nproviders:{rest}"
+    )
 }
 
 pub fn load(text: &str, vars: &Vars<'_>) -> Result<Loaded, Report> {

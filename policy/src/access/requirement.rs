@@ -96,7 +96,7 @@ impl Needs {
     }
 
     /// The domain exactly as listed.
-    fn email_allows(&self, identity: &Identity) -> bool {
+    pub(super) fn email_allows(&self, identity: &Identity) -> bool {
         email_domain(identity).is_some_and(|domain| self.email_domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain)))
     }
 }
@@ -115,7 +115,7 @@ pub fn domain_of(address: &str) -> Option<&str> {
 }
 
 impl ClaimTest {
-    fn holds(&self, identity: &Identity) -> bool {
+    pub(super) fn holds(&self, identity: &Identity) -> bool {
         match self {
             Self::Equals(path, values) => path.one(identity.claims()).is_some_and(|claim| values.contains(claim)),
             Self::Contains(path, values) => {

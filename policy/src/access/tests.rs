@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::claim_path::ClaimPath;
 use crate::headers::Template;
-use crate::identity::Identity;
+use crate::identity::{Identity, Proof};
 use crate::session::{Origin, Session};
 use crate::time::Timestamp;
 
@@ -334,4 +334,44 @@ fn claims_that_only_an_answer_names_are_kept_when_asked_for() {
     policy.keep_claims(&["groups"]);
     assert_eq!(policy.kept_claims().len(), before + 1);
     assert!(policy.kept_claims().is_sorted());
+}
+
+#[test]
+fn stepup_09_a_recent_sign_in_is_asked_of_whoever_else_may() {
+    let step_up = Some(StepUp { max_age: Some(std::time::Duration::from_secs(300)), ..StepUp::default() });
+    let admins = || Requirement::Needs(Needs { any_role: vec!["admin".into()], ..Needs::default() });
+    let decided = |allow: Requirement, standing: &Standing<'_>| {
+        let rule = Rule { step_up: step_up.clone(), ..rule("app/1", &[], &[], allow) };
+        let policy = policy(vec![route("app", "app.example", "/", vec![rule])]);
+        let target = target(Method::GET, "app.example", "/x");
+        let context = RequestContext { target: &target, client: "192.0.2.1".parse().unwrap(), now: Timestamp(1000) };
+        match policy.rule_for(&target).unwrap().decide(&context, standing) {
+            Decision::Allow(_) => "allow",
+            Decision::Challenge(Challenge::SignIn(_)) => "sign in",
+            Decision::Challenge(Challenge::Bearer(_)) => "bearer",
+            Decision::Challenge(Challenge::StepUp(Proof::Session)) => "step up",
+            Decision::Challenge(Challenge::StepUp(Proof::Bearer)) => "step up a bearer",
+            Decision::Deny(reason) => reason.label(),
+        }
+    };
+    let recent = identity(json!({ "sub": "ada", "roles": ["admin"], "auth_time": 900 }));
+    let old = identity(json!({ "sub": "ada", "roles": ["admin"], "auth_time": 600 }));
+    let silent = identity(json!({ "sub": "ada", "roles": ["admin"] }));
+    let viewer = identity(json!({ "sub": "vera", "roles": ["viewer"], "auth_time": 600 }));
+    for (name, allow, standing, expected) in [
+        ("recent", Requirement::SignedIn, Standing::Known(&recent), "allow"),
+        ("old", Requirement::SignedIn, Standing::Known(&old), "step up"),
+        ("unsaid", Requirement::SignedIn, Standing::Known(&silent), "step up"),
+        ("nobody", Requirement::SignedIn, Standing::Anonymous, "sign in"),
+        ("with the role, recent", admins(), Standing::Known(&recent), "allow"),
+        ("with the role, old", admins(), Standing::Known(&old), "step up"),
+        // Another sign-in would not give the role.
+        ("without the role", admins(), Standing::Known(&viewer), "role"),
+        // The configuration refuses these two; if they ever get here, they are no way around.
+        ("public, nobody", Requirement::Public, Standing::Anonymous, "sign in"),
+        ("public, old", Requirement::Public, Standing::Known(&old), "step up"),
+        ("closed", Requirement::Nobody, Standing::Known(&recent), "nobody"),
+    ] {
+        assert_eq!(decided(allow, &standing), expected, "{name}");
+    }
 }

@@ -63,6 +63,12 @@ impl<'p> From<&'p str> for CookiePlace<'p> {
     }
 }
 
+impl<'p> From<&'p String> for CookiePlace<'p> {
+    fn from(host: &'p String) -> Self {
+        Self::Host(host)
+    }
+}
+
 /// Whether `host` is `domain` or below it, by whole labels.
 pub fn is_within(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))

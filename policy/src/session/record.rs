@@ -184,6 +184,7 @@ mod tests {
         assert_eq!(Record::open(&sealed, &keys, &record.key()), Some(record.clone()));
         assert_eq!(Record::open(&sealed, &keys, &StoreKey::of("two")), None);
         assert_eq!(Record::open(&sealed[1..], &keys, &record.key()), None);
+        assert_eq!(crate::session::KeyId::of(&sealed), Some(keys.first()));
         assert!(!String::from_utf8(sealed).unwrap().contains("canary"));
         assert!(!format!("{record:?}").contains("canary"));
     }

@@ -5,6 +5,7 @@
 //! up before its time: a set that is full revokes more, never less.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -171,6 +172,16 @@ impl Revocations {
         }
     }
 
+    /// Whether an entry like this is in force already, and ends no more than `tolerance` earlier.
+    pub fn covers(&self, entry: &Revocation, tolerance: Duration) -> bool {
+        let Some(issuer) = self.issuers.iter().find(|known| *known.name == *entry.what.issuer()) else { return false };
+        let (known, timeless) = match issuer.key(&entry.what) {
+            Some(key) => (issuer.find(key), !matches!(entry.what, What::Subject { .. })),
+            None => (issuer.everybody, false),
+        };
+        known.is_some_and(|known| (timeless || known.not_before >= entry.not_before) && known.until.plus(tolerance) >= entry.until)
+    }
+
     /// Forgets what is over.
     pub fn sweep(&mut self, now: Timestamp) {
         self.issuers.iter_mut().for_each(|issuer| issuer.sweep(now));
@@ -198,14 +209,9 @@ impl Revocations {
 
 impl OfIssuer {
     fn insert(&mut self, what: &What, span: Span, now: Timestamp) {
-        let key = match what {
-            What::Session { id, .. } => self.digest.of(Kind::Session, id),
-            What::ProviderSession { sid, .. } => self.digest.of(Kind::ProviderSession, sid),
-            What::Subject { sub, .. } => self.digest.of(Kind::Subject, sub),
-            What::Issuer(_) => {
-                self.everybody = Some(self.everybody.map_or(span, |known| known.and(span)));
-                return;
-            }
+        let Some(key) = self.key(what) else {
+            self.everybody = Some(self.everybody.map_or(span, |known| known.and(span)));
+            return;
         };
         if self.shards.is_empty() {
             self.shards.resize(SHARDS, Arc::default());
@@ -219,6 +225,16 @@ impl OfIssuer {
             Err(at) => shard.insert(at, (key, span)),
         }
         self.len = self.len + shard.len() - before;
+    }
+
+    /// `None` for everybody.
+    fn key(&self, what: &What) -> Option<Digest> {
+        match what {
+            What::Session { id, .. } => Some(self.digest.of(Kind::Session, id)),
+            What::ProviderSession { sid, .. } => Some(self.digest.of(Kind::ProviderSession, sid)),
+            What::Subject { sub, .. } => Some(self.digest.of(Kind::Subject, sub)),
+            What::Issuer(_) => None,
+        }
     }
 
     fn sweep(&mut self, now: Timestamp) {

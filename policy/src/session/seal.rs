@@ -5,6 +5,7 @@
 //! derived from it, so no ciphertext means something under two.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -67,9 +68,22 @@ impl Purpose {
     }
 }
 
+/// Which key sealed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyId(pub u64);
+
+impl KeyId {
+    /// What a sealed value says about it, whether it opens or not.
+    pub fn of(sealed: &[u8]) -> Option<Self> {
+        // Base64 of the version and the id needs no more than this of it.
+        let head = URL_SAFE_NO_PAD.decode(sealed.get(..16)?).ok()?;
+        head.get(1..=KEY_ID_LENGTH)?.try_into().ok().map(|id| Self(u64::from_be_bytes(id)))
+    }
+}
+
 /// The key ring: the first seals, all open.
 pub struct SealingKeys {
-    ring: Vec<DerivedKeys>,
+    ring: Vec<Arc<DerivedKeys>>,
 }
 
 struct DerivedKeys {
@@ -115,13 +129,13 @@ impl SealingKeys {
         if secrets.len() > RING_LIMIT {
             return Err(KeyFault::TooMany(RING_LIMIT));
         }
-        let mut ring: Vec<DerivedKeys> = Vec::new();
+        let mut ring: Vec<Arc<DerivedKeys>> = Vec::new();
         for secret in secrets {
             let derived = DerivedKeys::derive(secret.expose())?;
             if ring.iter().any(|known| known.id == derived.id) {
                 return Err(KeyFault::Twice);
             }
-            ring.push(derived);
+            ring.push(Arc::new(derived));
         }
         Ok(Self { ring })
     }
@@ -145,6 +159,28 @@ impl SealingKeys {
     /// Whether both hold the same keys in the same order.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.ring.len() == other.ring.len() && self.ring.iter().zip(&other.ring).all(|(one, two)| one.id == two.id)
+    }
+
+    /// Tells the key that seals from others, and says nothing about it.
+    pub fn first(&self) -> KeyId {
+        KeyId(u64::from_be_bytes(self.ring[0].id))
+    }
+
+    /// These keys, but what seals is still the key that seals in `before`: until every process has heard of the new one.
+    /// `None` where nothing has to wait: that key is gone, or first anyway, or the new first is no news.
+    pub fn sealing_as(&self, before: &Self) -> Option<Self> {
+        let is_news = before.ring.iter().all(|key| key.id != self.ring[0].id);
+        self.led_by(before).filter(|_| is_news)
+    }
+
+    /// These keys with the first of `leader` before the others; `None` where it is not among them, or first anyway.
+    pub fn led_by(&self, leader: &Self) -> Option<Self> {
+        let first = &leader.ring.first()?.id;
+        let at = self.ring.iter().position(|key| key.id == *first).filter(|at| *at > 0)?;
+        let mut ring = self.ring.clone();
+        let key = ring.remove(at);
+        ring.insert(0, key);
+        Some(Self { ring })
     }
 
     /// Whether a value that opens was sealed under another key than the first: the next one will not be.

@@ -174,7 +174,7 @@ fn renewal_comes_at_most_ten_times_in_the_idle_limit() {
 
 #[test]
 fn sess_20_each_purpose_has_a_key_of_its_own() {
-    let keys = keys();
+    let keys = ring(&[1]);
     for (at, purpose) in Purpose::ALL.into_iter().enumerate() {
         assert_eq!(purpose as usize, at);
         let sealed = keys.seal(purpose, "n", "h", [1; NONCE_LENGTH], b"text".to_vec());
@@ -193,4 +193,20 @@ fn sess_35_what_an_older_key_sealed_is_known_as_such() {
     assert!(!old.is_old(sealed.as_bytes()) && ring.is_old(sealed.as_bytes()));
     assert!(ring.open(Purpose::Session, "n", "h", sealed.as_bytes()).is_some());
     assert!(ring.is_same_as(&ring) && !ring.is_same_as(&old));
+}
+
+#[test]
+fn sess_35_a_new_key_opens_before_it_seals() {
+    let secret = |step: u8| Secret::new((0..32_u8).map(|at| at.wrapping_mul(step).wrapping_add(3)).collect::<Vec<u8>>());
+    let ring = |steps: &[u8]| SealingKeys::new(&steps.iter().map(|step| secret(*step)).collect::<Vec<_>>()).unwrap();
+    let settling = ring(&[9, 7]).sealing_as(&ring(&[7])).unwrap();
+    assert!(settling.is_same_as(&ring(&[7, 9])));
+    for (name, next, before) in [
+        ("the same", &[7][..], &[7][..]),
+        ("the old one is gone", &[9], &[7]),
+        ("the new first was there already", &[9, 7], &[7, 9]),
+        ("only an old one went", &[7], &[7, 9]),
+    ] {
+        assert!(ring(next).sealing_as(&ring(before)).is_none(), "{name}");
+    }
 }

@@ -93,7 +93,8 @@ pub async fn judge(
             let renewal = renewal.filter(|_| is_personal(runtime, route.zip(rule), headers));
             runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());
             let token = session.and_then(|live| live.access_token(ask.now));
-            ("allow", known.label(), Answer::Allow(Allowed { renewal: renewal.filter(|_| known == Known::Session), ..allowed(runtime, &permit, headers, token.as_deref(), request_id) }))
+            let allowed = allowed(runtime, &permit, headers, token.as_deref(), request_id);
+            ("allow", known.label(), Answer::Allow(Allowed { renewal: renewal.filter(|_| known == Known::Session), ..allowed }))
         }
         Outcome::Answer { decision, reason, reply } => (decision, reason, Answer::Refuse(reply)),
     };

@@ -97,6 +97,11 @@ impl ConnectionInfo {
 pub struct Cutter(Arc<ConnectionState>);
 
 impl Cutter {
+    #[cfg(test)]
+    pub(super) fn of(state: &Arc<ConnectionState>) -> Self {
+        Self(state.clone())
+    }
+
     /// Takes effect when the connection's task is polled next: whoever cuts also wakes it.
     pub fn cut(&self) {
         self.0.cut.store(true, Ordering::Release);

@@ -5,14 +5,14 @@ use std::time::Duration;
 use doorward_config::settings::{Provider, ResponseMode};
 use doorward_policy::access::{DenyReason, StepUp};
 use doorward_policy::login::{
-    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Asked, Attempt, AttemptEntropy, AuthorizationRequest, Places, ROUNDS_COOKIE,
+    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Asked, Attempt, AttemptEntropy, AuthorizationRequest, HandoffAttempt, Places, ROUNDS_COOKIE,
     ReturnTo, State, WishFault, parse_parameters,
 };
-use doorward_policy::request::Target;
 use doorward_policy::session::Purpose;
 use http::{HeaderValue, Method, header};
 
-use super::errand::{Errand, once};
+use super::errand::Errand;
+use super::picker::{self, Said};
 use super::{Served, held_attempts, initiate, rounds, sign_in_path};
 use crate::entropy::{self, NoEntropy};
 use crate::gate::Ask;
@@ -30,40 +30,42 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
         return initiate::serve(runtime, ask, &pairs).await;
     }
     // PARAM-01; OIDC-18: what we do not know is dropped, and what a provider's links may not set when it is chosen.
-    let read = once(&pairs, "provider").and_then(|name| Ok((Errand::read(runtime, ask, &pairs)?, name)));
-    let (errand, name) = match read {
+    let read = Said::read(&pairs).and_then(|said| Ok((Errand::read(runtime, ask, &pairs)?, said)));
+    let (errand, said) = match read {
         Ok(read) => read,
         Err(WishFault::Duplicate) => return answer("duplicate_parameter", Face::BAD_LOGIN),
         Err(WishFault::Value) => return answer("bad_query", Face::BAD_LOGIN),
     };
     // Once more, by somebody's own click: what went round before is forgotten.
     if pairs.iter().any(|(name, _)| name == rounds::ANEW) {
-        let served = begin_somewhere(runtime, ask, &errand, name).await;
+        let served = begin_somewhere(runtime, ask, &errand, said).await;
         return Served { reply: served.reply.without_cookie(ROUNDS_COOKIE), ..served };
     }
-    start(runtime, ask, &errand, name).await
+    start_as_said(runtime, ask, &errand, said).await
 }
 
 /// Begins a sign-in, at the provider of the place it leads to unless one is named.
 pub(super) async fn start(runtime: &Runtime, ask: &Ask<'_>, errand: &Errand, name: Option<&str>) -> Served {
+    start_as_said(runtime, ask, errand, Said { provider: name, email: None }).await
+}
+
+async fn start_as_said(runtime: &Runtime, ask: &Ask<'_>, errand: &Errand, said: Said<'_>) -> Served {
     if rounds::is_loop(runtime, ask) {
         let evidence = rounds::evidence(runtime, ask, &errand.return_to).await;
         if let Some(reply) = rounds::stop(runtime, ask, evidence, &errand.return_to) {
             return Served { reason: "login_loop", reply };
         }
     }
-    begin_somewhere(runtime, ask, errand, name).await
+    begin_somewhere(runtime, ask, errand, said).await
 }
 
-async fn begin_somewhere(runtime: &Runtime, ask: &Ask<'_>, errand: &Errand, name: Option<&str>) -> Served {
+async fn begin_somewhere(runtime: &Runtime, ask: &Ask<'_>, errand: &Errand, said: Said<'_>) -> Served {
     let answer = |reason, face: Face| Served { reason, reply: respond::show(&runtime.pages, runtime.asker(ask, None), face, &[]) };
     // OIDC-19: neither a part of a page nor a look ahead at one begins anything.
     if is_prefetch(ask.headers) || (ask.manner != Manner::Navigation && ask.headers.contains_key("sec-fetch-mode")) {
         return answer("not_a_navigation", Face::NOT_HERE);
     }
-    let Some(provider) = provider_for(runtime, ask, &errand.return_to, name) else { return answer("no_provider", Face::NO_PROVIDER) };
-    let reply = begin(runtime, ask, provider, errand).await;
-    Served { reason: outcome(&reply), reply }
+    picker::go(runtime, ask, errand, said).await
 }
 
 /// What became of a sign-in that was to begin.
@@ -74,21 +76,6 @@ pub(super) fn outcome(reply: &Reply) -> &'static str {
         503 => "provider_unreachable",
         _ => "internal",
     }
-}
-
-/// The provider of the place to return to; the one that is named must be one that some route of this host uses.
-fn provider_for(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo, name: Option<&str>) -> Option<usize> {
-    let host = ask.target.host();
-    if let Some(name) = name {
-        let wanted = runtime.providers.iter().position(|provider| provider.settings().name == name)?;
-        let used = runtime.settings.policy.providers_of(host.name()).any(|provider| provider == wanted);
-        return used.then_some(wanted);
-    }
-    let path = return_to.as_str();
-    let path = if path.starts_with('/') { path } else { "/" };
-    let there = Target::parse(&Method::GET, host.name().as_bytes(), path.split('#').next().unwrap_or("/").as_bytes()).ok();
-    let by_path = there.and_then(|target| runtime.settings.policy.route_for(&target).ok().and_then(|(_, route)| route.providers.first().copied()));
-    by_path.or_else(|| runtime.settings.policy.providers_of(host.name()).next())
 }
 
 /// Where a script is told to send its user: back to the page it runs on is its own to add.
@@ -198,11 +185,12 @@ fn seal(
 }
 
 /// Attempts that must give way so that, with the new one, no more than the limit are left: unreadable ones, then the oldest.
-fn surplus(runtime: &Runtime, ask: &Ask<'_>, host: &str) -> Vec<String> {
+pub(super) fn surplus(runtime: &Runtime, ask: &Ask<'_>, host: &str) -> Vec<String> {
     let began = |(id, sealed): (&str, &[u8])| {
         let plain = runtime.keys().open(Purpose::Attempt, &format!("{ATTEMPT_COOKIE}{id}"), host, sealed);
-        let attempt = plain.and_then(|plain| serde_json::from_slice::<Attempt>(&plain).ok());
-        (attempt.map_or(i64::MIN, |attempt| attempt.began.0), id.to_owned())
+        let attempt = plain.and_then(|plain| serde_json::from_slice::<Attempt>(&plain).ok()).map(|attempt| attempt.began);
+        let handoff = || HandoffAttempt::open(id, sealed, &runtime.keys(), host).map(|attempt| attempt.began);
+        (attempt.or_else(handoff).map_or(i64::MIN, |began| began.0), id.to_owned())
     };
     let mut held: Vec<(i64, String)> = held_attempts(ask).map(began).collect();
     held.sort_unstable();

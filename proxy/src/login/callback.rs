@@ -39,8 +39,9 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>, index: usize) -> Ser
     if let (Err(Failure::Attempt(fault)), Some(state)) = (&outcome, &seen.state)
         && let Some(reply) = recover::go_on(runtime, ask, index, state, *fault).await
     {
-        runtime.metrics.logins.with_label_values(&[name, "recovered", Failure::Attempt(*fault).label()]).inc();
-        return Served { reason: Failure::Attempt(*fault).label(), reply };
+        let (reason, outcome) = (Failure::Attempt(*fault).label(), if reply.status < 400 { "recovered" } else { "error" });
+        runtime.metrics.logins.with_label_values(&[name, outcome, reason]).inc();
+        return Served { reason, reply };
     }
     match outcome {
         Ok((reply, waited)) => {
@@ -115,7 +116,7 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, provider: &Arc<ProviderRuntime
         runtime.sessions.end(&replaced.session).await;
     }
     // RFC 9110 §15.4.4: 303, so that the address with the code leaves the history and nothing is posted again.
-    let reply = Reply::redirect(303, &state.return_to).text_field(header::SET_COOKIE, &cookie).without_attempt(&state.attempt);
+    let reply = Reply::redirect(303, &state.return_to).begin_session(runtime.sessions.place(host), &cookie).without_attempt(&state.attempt);
     let reply = rounds::counted(runtime, ask, reply, &cookie, settings.response_mode == ResponseMode::FormPost);
     Ok((reply, waited))
 }

@@ -1,7 +1,7 @@
 //! What one sign-in is for: where it leads, and what it asks of the provider.
 
 use doorward_policy::access::StepUp;
-use doorward_policy::login::{Asked, ReturnTo, WishFault, Wishes};
+use doorward_policy::login::{Asked, Places, ReturnTo, WishFault, Wishes};
 use doorward_policy::request::Target;
 use doorward_policy::session::Purpose;
 use http::Method;
@@ -12,6 +12,8 @@ use crate::runtime::Runtime;
 
 /// The parameter of `login` in which we tell ourselves what a rule demanded. Nobody else can make one.
 const STEP_UP: &str = "step_up";
+/// And the one in which another of our hosts asks us to sign somebody in for it.
+pub(super) const HANDOFF: &str = "handoff";
 
 /// One sign-in, before it has a provider.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +37,14 @@ impl Errand {
     /// [`WishFault`]: a parameter came twice, or holds what none may.
     pub(super) fn read(runtime: &Runtime, ask: &Ask<'_>, pairs: &[(String, String)]) -> Result<Self, WishFault> {
         let host = ask.target.host().name();
-        let return_to = once(pairs, "return_to")?.and_then(|text| ReturnTo::parse(text, runtime).ok()).unwrap_or_else(ReturnTo::root);
+        let return_to = match once(pairs, HANDOFF)? {
+            Some(sealed) => Some(ReturnTo::to_handoff(sealed, runtime).map_err(|_| WishFault::Value)?),
+            None => once(pairs, "return_to")?.and_then(|text| ReturnTo::parse(text, runtime).ok()),
+        };
+        // Where no app is, one may still see who one is.
+        let root =
+            || ReturnTo::parse(&format!("{}/whoami", runtime.prefix()), runtime).ok().filter(|_| !runtime.settings.policy.knows_host(host));
+        let return_to = return_to.or_else(root).unwrap_or_else(ReturnTo::root);
         let sealed = once(pairs, STEP_UP)?.and_then(|sealed| {
             let plain = runtime.keys().open(Purpose::State, STEP_UP, host, sealed.as_bytes())?;
             serde_json::from_slice::<StepUp>(&plain).ok()

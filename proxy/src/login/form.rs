@@ -104,7 +104,7 @@ pub async fn keep(runtime: &Runtime, waiting: Waiting, content: &Bytes) -> Optio
     runtime.store.create(&key_of(&id), sealed, waiting.now.plus(FORM_LIFETIME)).await.ok()?;
     let back = format!("{}/resume?form={id}", runtime.settings.server.prefix);
     let page = SessionEndedFormPage { login_url: &super::sign_in_path(runtime, &back), request_id: cut(&waiting.request_id) };
-    Some(runtime.pages.session_ended_form(&page, waiting.language).without_session())
+    Some(runtime.pages.session_ended_form(&page, waiting.language).without_session(runtime.sessions.place(&waiting.host)))
 }
 
 /// `resume?form=…`: offers the form to whoever filled it in.

@@ -1,43 +1,187 @@
-//! Signing out: here first, then at the provider (OpenID Connect RP-Initiated Logout 1.0; Auth0's `/v2/logout`).
+//! Signing out: here first, then at the provider.
 
-use doorward_config::settings::{Provider, ProviderKind};
-use doorward_policy::login::ReturnTo;
-use doorward_policy::session::Session;
+mod at_provider;
+mod target;
+
+use std::time::Duration;
+
+use doorward_policy::cookies::{Found, cookies};
+use doorward_policy::login::{LogoutState, ReturnTo};
+use doorward_policy::session::{DOMAIN_COOKIE, Ticket, What, is_own_cookie};
 use http::{Method, header};
-use url::Url;
+use url::form_urlencoded::Serializer;
 
+use super::Served;
 use super::session::live;
-use super::{Served, held_attempts};
-use crate::gate::{Ask, own_origin};
+use crate::body;
+use crate::clock;
+use crate::gate::{Ask, cookie_fields, own_origin};
 use crate::pages::{Language, SignOutPage, SignedOutPage};
 use crate::reply::Reply;
-use crate::runtime::{ProviderRuntime, Runtime};
+use crate::runtime::Runtime;
+use crate::sessions::Live;
+use crate::streams::Ended;
+use at_provider::SignOut;
+use target::Target;
 
-/// `logout`: from one of this host's own pages at once; from anywhere else only after asking. Then to `after`, or to the
-/// provider's own sign-out.
-pub(super) async fn end(runtime: &Runtime, ask: &Ask<'_>, after: Option<&ReturnTo>) -> Served {
-    let language = Language::of(ask.headers);
+/// Parameters, of the address or of a posted form.
+const EVERYWHERE: &str = "everywhere";
+const RETURN_TO: &str = "return_to";
+/// Cookies of ours that one answer deletes; a browser that has more keeps some that no longer open anything.
+const COOKIES: usize = 24;
+/// Before a token is revoked a second time.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What is asked for, checked.
+struct Wish {
+    everywhere: bool,
+    target: Option<Target>,
+}
+
+impl Wish {
+    fn read(runtime: &Runtime, ask: &Ask<'_>) -> Self {
+        let mut fields = doorward_policy::login::parse_parameters(ask.target.query().unwrap_or("")).unwrap_or_default();
+        fields.extend(body::form(ask.headers, ask.content).unwrap_or_default());
+        let one = |name: &str| {
+            let mut values = fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+            values.next().filter(|_| values.next().is_none())
+        };
+        Self { everywhere: one(EVERYWHERE) == Some("1"), target: one(RETURN_TO).and_then(|text| Target::parse(text, runtime)) }
+    }
+
+    /// The same wish, as an address to post to.
+    fn address(&self, runtime: &Runtime, everywhere: bool) -> String {
+        let mut query = Serializer::new(String::new());
+        if everywhere {
+            query.append_pair(EVERYWHERE, "1");
+        }
+        if let Some(target) = &self.target {
+            query.append_pair(RETURN_TO, target.as_str());
+        }
+        let query = query.finish();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{}/logout{mark}{query}", runtime.settings.server.prefix)
+    }
+}
+
+/// `logout`: from one of this host's own pages at once; from anywhere else only after asking.
+pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    let wish = Wish::read(runtime, ask);
     if !is_own_doing(runtime, ask) {
-        let action = format!("{}/logout", runtime.settings.server.prefix);
-        let page = SignOutPage { action: &action, everywhere: None, who: None, stay_url: "/" };
-        return Served { reason: "logout_confirm", reply: runtime.pages.sign_out(&page, language) };
+        return confirm(runtime, ask, &wish).await;
     }
+    sign_out(runtime, ask, &wish, true).await
+}
+
+/// Signs out of this host's session alone, and goes on to `after`; the provider's own sign-out is where nothing is named.
+pub(super) async fn end(runtime: &Runtime, ask: &Ask<'_>, after: Option<&ReturnTo>) -> Served {
+    let wish = Wish { everywhere: false, target: after.cloned().map(Target::of) };
+    if !is_own_doing(runtime, ask) {
+        return confirm(runtime, ask, &wish).await;
+    }
+    sign_out(runtime, ask, &wish, after.is_none()).await
+}
+
+/// `logout/done`: where a provider sends the browser back to. Whatever comes with it, the answer is a page of ours or a
+/// target that a sign-out of ours was asked for (LOGOUT-02).
+pub(super) async fn done(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    let host = ask.target.host().name();
+    let fields = doorward_policy::login::parse_parameters(ask.target.query().unwrap_or("")).unwrap_or_default();
+    let mut states = fields.iter().filter(|(name, _)| name == "state").map(|(_, value)| value.as_str());
+    let state = states.next().filter(|_| states.next().is_none()).and_then(|text| LogoutState::open(text, &runtime.keys(), host, ask.now));
+    let everywhere = state.as_ref().is_some_and(|state| state.everywhere);
+    if let Some(target) = state.and_then(|state| state.return_to).and_then(|text| Target::parse(&text, runtime)) {
+        return Served { reason: "signed_out", reply: Reply::redirect(303, target.as_str()) };
+    }
+    // Somebody who is signed in is not told otherwise.
+    if live(runtime, ask).await.is_some() {
+        return confirm(runtime, ask, &Wish { everywhere: false, target: None }).await;
+    }
+    let page = SignedOutPage { at_provider: true, everywhere, back_url: "/" };
+    Served { reason: "signed_out", reply: runtime.pages.signed_out(&page, Language::of(ask.headers)) }
+}
+
+async fn confirm(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish) -> Served {
     let live = live(runtime, ask).await;
-    let session = live.as_ref().map(|live| &*live.session);
-    if let Some(session) = session {
-        runtime.sessions.end(session).await;
+    let who = live.as_ref().and_then(|live| live.identity.name().or(live.identity.email()).or(live.identity.user()));
+    let (action, everywhere) = (wish.address(runtime, wish.everywhere), wish.address(runtime, true));
+    let everywhere = (live.is_some() && !wish.everywhere).then_some(everywhere.as_str());
+    let page = SignOutPage { action: &action, everywhere, who, stay_url: "/" };
+    Served { reason: "logout_confirm", reply: runtime.pages.sign_out(&page, Language::of(ask.headers)) }
+}
+
+async fn sign_out(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish, at_provider: bool) -> Served {
+    let live = live(runtime, ask).await;
+    // LOGOUT-01: here first. From now on a copy of the cookie opens nothing, whatever the provider does.
+    match &live {
+        Some(live) => end_session(runtime, ask, live, wish.everywhere).await,
+        None => end_unread(runtime, ask).await,
     }
-    let provider = session.filter(|_| after.is_none()).and_then(|session| at_provider(runtime, ask, session));
-    let (kind, reply) = match (&provider, after) {
+    let next = live
+        .as_ref()
+        .filter(|_| at_provider)
+        .and_then(|live| SignOut { runtime, ask, live, target: wish.target.as_ref(), everywhere: wish.everywhere }.url());
+    let (kind, reply) = match (&next, &wish.target) {
         // 303: after a POST the browser goes on with GET (RFC 9110 §15.4.4).
         (Some(url), _) => ("rp", Reply::redirect(303, url.as_str())),
-        (None, Some(place)) => ("local", Reply::redirect(303, place.as_str())),
-        (None, None) => ("local", runtime.pages.signed_out(&SignedOutPage { at_provider: session.is_none(), everywhere: false, back_url: "/" }, language)),
+        (None, Some(target)) => ("local", Reply::redirect(303, target.as_str())),
+        (None, None) => {
+            let page = SignedOutPage { at_provider: live.is_none(), everywhere: wish.everywhere, back_url: "/" };
+            ("local", runtime.pages.signed_out(&page, Language::of(ask.headers)))
+        }
     };
-    runtime.metrics.logouts.with_label_values(&[kind, if session.is_some() { "ok" } else { "no_session" }]).inc();
-    // Sign-ins under way in this browser end too.
-    let reply = held_attempts(ask).take(20).fold(reply.without_session(), |reply, (id, _)| reply.without_attempt(id));
-    Served { reason: "signed_out", reply }
+    let kind = if wish.everywhere { "everywhere" } else { kind };
+    runtime.metrics.logouts.with_label_values(&[kind, if live.is_some() { "ok" } else { "no_session" }]).inc();
+    Served { reason: "signed_out", reply: without_cookies(runtime, ask, reply) }
+}
+
+/// This session; where asked, all of the person's.
+async fn end_session(runtime: &Runtime, ask: &Ask<'_>, live: &Live, everywhere: bool) {
+    let session = &live.session;
+    if let (true, Some(issuer), Some(sub)) = (everywhere, text(live, "iss"), text(live, "sub")) {
+        let what = What::Subject { issuer: issuer.into(), sub: sub.into() };
+        // What could not be stored is said there, counts here, and is stored later.
+        let _ = runtime.revocations.end(what, ask.now.max(session.issued), ask.now).await;
+    }
+    let refresh_token = live.held.as_ref().and_then(|held| held.known().record.tokens.refresh_token.clone());
+    // The sweep finds what is opened meanwhile.
+    runtime.streams.cut_session(&live.facts(), Ended::SignedOut);
+    runtime.sessions.end(session).await;
+    if let Some(token) = refresh_token {
+        revoke(runtime, &session.provider, token);
+    }
+}
+
+fn text<'l>(live: &'l Live, claim: &str) -> Option<&'l str> {
+    live.session.claims.get(claim).and_then(serde_json::Value::as_str)
+}
+
+/// A store that cannot be read now must not be the reason that a copied ticket opens its session tomorrow: the id is enough
+/// to end it.
+async fn end_unread(runtime: &Runtime, ask: &Ask<'_>) {
+    let host = ask.target.host().name();
+    let Found::One(sealed) = runtime.sessions.presented(ask.headers, host) else { return };
+    let Ok(ticket) = Ticket::open(sealed, &runtime.keys(), runtime.sessions.place(host)) else { return };
+    for provider in &runtime.providers {
+        let _ = runtime.revocations.end_id(&provider.settings().issuer, &ticket.id, ticket.began, ask.now).await;
+    }
+}
+
+/// RFC 7009, where the provider is configured to be told: beside the answer, twice at most (LOGOUT-04).
+fn revoke(runtime: &Runtime, provider: &str, token: Box<str>) {
+    let found = runtime.providers.iter().find(|known| known.settings().name == provider);
+    let Some(provider) = found.filter(|provider| provider.settings().revoke_on_logout) else { return };
+    let (client, keys, name) = (provider.client.clone(), provider.keys.clone(), provider.settings().name.clone());
+    runtime.control.spawn(async move {
+        for last in [false, true] {
+            let Some(current) = keys.current() else { break };
+            match client.revoke(&current.metadata, &token, clock::now()).await {
+                Ok(()) => return,
+                Err(fault) if last => tracing::warn!(provider = name, "a refresh token was not revoked at sign-out: {fault}"),
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    });
 }
 
 /// LOGOUT-01: `Origin` on a POST, `Sec-Fetch-Site` on a GET; neither can be set by another site's page.
@@ -52,33 +196,17 @@ fn is_own_doing(runtime: &Runtime, ask: &Ask<'_>) -> bool {
     }
 }
 
-/// Where the provider ends its own session, and sends the browser back from.
-fn at_provider(runtime: &Runtime, ask: &Ask<'_>, session: &Session) -> Option<Url> {
-    let provider = runtime.providers.iter().find(|provider| provider.settings().name == *session.provider)?;
-    let settings = provider.settings();
-    let back = format!("{}{}", own_origin(runtime, ask.target.host().name()), settings.after_logout);
-    match settings.kind {
-        ProviderKind::Auth0 => auth0(settings, &back),
-        ProviderKind::Oidc => rp_initiated(provider, session, &back),
-    }
-}
-
-/// Needs no ID token, and `returnTo` is checked against the application's list because the client is named.
-fn auth0(settings: &Provider, back: &str) -> Option<Url> {
-    let mut url = Url::parse(&settings.issuer).ok()?.join("v2/logout").ok()?;
-    url.query_pairs_mut().append_pair("client_id", &settings.client_id).append_pair("returnTo", back);
-    Some(url)
-}
-
-/// RP-Initiated Logout §2: without an ID token the client is named by its id; `logout_hint` carries the provider's session.
-fn rp_initiated(provider: &ProviderRuntime, session: &Session, back: &str) -> Option<Url> {
-    let mut url = provider.keys.current()?.metadata.end_session_endpoint.clone()?;
-    {
-        let mut query = url.query_pairs_mut();
-        query.append_pair("client_id", &provider.settings().client_id).append_pair("post_logout_redirect_uri", back);
-        if let Some(sid) = &session.provider_session {
-            query.append_pair("logout_hint", sid);
-        }
-    }
-    Some(url)
+/// Deletes every cookie of ours that the browser showed: the session, sign-ins under way, rounds counted.
+pub(super) fn without_cookies(runtime: &Runtime, ask: &Ask<'_>, reply: Reply) -> Reply {
+    let place = runtime.sessions.place(ask.target.host().name());
+    let reply = reply.without_session(place);
+    let plain = |name: &[u8]| name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let shown = cookies(cookie_fields(ask.headers)).map(|cookie| cookie.name);
+    let mut names: Vec<&str> =
+        shown.filter(|name| is_own_cookie(name) && plain(name)).filter_map(|name| std::str::from_utf8(name).ok()).collect();
+    names.sort_unstable();
+    names.dedup();
+    // A domain's cookie goes with its domain, above; without one nothing of that name is ours to delete.
+    names.retain(|name| *name != place.name() && !name.starts_with(DOMAIN_COOKIE));
+    names.into_iter().take(COOKIES).fold(reply, Reply::without_cookie)
 }

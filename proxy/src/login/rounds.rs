@@ -6,7 +6,7 @@ use doorward_policy::login::{ROUNDS_COOKIE, ROUNDS_LIFETIME, ReturnTo, Rounds};
 use doorward_policy::session::SessionFault;
 
 use super::errand::destination;
-use super::sign_in_path;
+use super::{picker, sign_in_path};
 use crate::entropy;
 use crate::gate::{Ask, cookie_fields};
 use crate::pages::{Language, LoopCause, LoopPage};
@@ -79,7 +79,7 @@ pub(super) async fn evidence(runtime: &Runtime, ask: &Ask<'_>, return_to: &Retur
     };
     let policy = &runtime.settings.policy;
     let route = destination(runtime, host, return_to).and_then(|target| policy.route_for(&target).ok().map(|(_, route)| route));
-    let of_host: Vec<usize> = policy.providers_of(host).collect();
+    let of_host = picker::of_host(runtime, host);
     match runtime.belongs(&live.session, route.map_or(&of_host, |route| &route.providers)) {
         Ok(()) => Evidence::Good,
         Err(fault) => Evidence::Fault(fault),

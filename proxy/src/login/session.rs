@@ -1,13 +1,11 @@
 //! Who one is: as JSON for scripts, as a page for people.
 
-use std::time::Duration;
-
 use doorward_policy::cookies::Found;
 use http::{HeaderValue, header};
 use serde_json::json;
 
 use super::Served;
-use super::begin::{begin, login_url};
+use super::begin::{login_url, start};
 use super::errand::Errand;
 use crate::gate::Ask;
 use crate::manner::Manner;
@@ -16,7 +14,7 @@ use crate::reply::Reply;
 use crate::respond;
 use crate::runtime::Runtime;
 use crate::sessions::Live;
-use doorward_policy::access::Challenge;
+use doorward_policy::access::{Challenge, CredentialFault, DenyReason};
 use doorward_policy::login::ReturnTo;
 
 /// The session of this browser on this host, if it is live and its provider is still configured.
@@ -24,6 +22,25 @@ pub(super) async fn live(runtime: &Runtime, ask: &Ask<'_>) -> Option<Live> {
     let host = ask.target.host().name();
     let Found::One(sealed) = runtime.sessions.presented(ask.headers, host) else { return None };
     let live = runtime.sessions.find(sealed, host, ask.now).await.ok()?;
+    known_provider(runtime, live)
+}
+
+/// The same, with claims that still hold: what apps are told. The answer, where nobody can say just now: that is no reason to
+/// sign in again.
+async fn fresh(runtime: &Runtime, ask: &Ask<'_>) -> Result<Option<Live>, Served> {
+    let host = ask.target.host().name();
+    let Found::One(sealed) = runtime.sessions.presented(ask.headers, host) else { return Ok(None) };
+    match runtime.sessions.find_fresh(sealed, host, ask.now).await {
+        Ok(live) => Ok(known_provider(runtime, live)),
+        Err(CredentialFault::CannotVerify) => {
+            let reply = respond::deny(&runtime.pages, runtime.asker(ask, None), DenyReason::CannotVerify);
+            Err(Served { reason: DenyReason::CannotVerify.label(), reply })
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn known_provider(runtime: &Runtime, live: Live) -> Option<Live> {
     let settings = runtime.providers.iter().map(|provider| provider.settings()).find(|settings| settings.name == *live.session.provider)?;
     live.session.belongs_to(&settings.name, &settings.client_id, &settings.issuer).ok()?;
     Some(live)
@@ -31,7 +48,11 @@ pub(super) async fn live(runtime: &Runtime, ask: &Ask<'_>) -> Option<Live> {
 
 /// `session`: 200 with what the apps are told, or 401 with the way to sign in. Tokens are in neither.
 pub(super) async fn json(runtime: &Runtime, ask: &Ask<'_>) -> Served {
-    let Some(live) = live(runtime, ask).await else {
+    let live = match fresh(runtime, ask).await {
+        Ok(live) => live,
+        Err(served) => return served,
+    };
+    let Some(live) = live else {
         let body = json!({ "authenticated": false, "login_url": login_url(runtime, ask) });
         let reply = Reply::json(401, &body).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return Served { reason: "no_session", reply };
@@ -53,7 +74,11 @@ pub(super) async fn json(runtime: &Runtime, ask: &Ask<'_>) -> Served {
 
 /// `whoami`: the same for people; whoever is nobody yet is sent to sign in.
 pub(super) async fn page(runtime: &Runtime, ask: &Ask<'_>) -> Served {
-    let Some(live) = live(runtime, ask).await else { return sign_in_first(runtime, ask).await };
+    let live = match fresh(runtime, ask).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return sign_in_first(runtime, ask).await,
+        Err(served) => return served,
+    };
     let (identity, ends) = (&live.identity, live.ends(runtime.session_limits()));
     let provider = live.session.provider.to_string();
     let text = |value: Option<&str>| value.map(str::to_owned);
@@ -75,40 +100,14 @@ pub(super) async fn page(runtime: &Runtime, ask: &Ask<'_>) -> Served {
 /// Whoever is nobody yet is sent to sign in, and comes back here.
 pub(super) async fn sign_in_first(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     let own = ReturnTo::parse(&ask.target.path_and_query(), runtime).unwrap_or_else(|_| ReturnTo::root());
-    let provider = runtime.settings.policy.providers_of(ask.target.host().name()).next();
-    match provider.filter(|_| ask.manner == Manner::Navigation) {
-        Some(provider) => Served { reason: "no_session", reply: begin(runtime, ask, provider, &Errand::to(runtime, ask.target.host().name(), own)).await },
-        None => {
+    match ask.manner {
+        Manner::Navigation => start(runtime, ask, &Errand::to(runtime, ask.target.host().name(), own), None).await,
+        Manner::Page | Manner::Script | Manner::WebSocket | Manner::Grpc => {
             let login = login_url(runtime, ask);
             Served {
                 reason: "no_session",
                 reply: respond::unauthorized(&runtime.pages, runtime.asker(ask, Some(&login)), Challenge::SignIn(None)),
             }
-        }
-    }
-}
-
-/// `3 hours`, `12 minutes`: one unit is enough for a person.
-fn roughly(left: Duration) -> String {
-    let (count, unit) = match left.as_secs() {
-        seconds @ 0..=89 => (seconds, "second"),
-        seconds @ 90..=5399 => ((seconds + 30) / 60, "minute"),
-        seconds @ 5400..=172_799 => ((seconds + 1800) / 3600, "hour"),
-        seconds => ((seconds + 43_200) / 86_400, "day"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_well() {
-        for (seconds, text) in
-            [(1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (3600, "60 minutes"), (5400, "2 hours"), (172_800, "2 days")]
-        {
-            assert_eq!(roughly(Duration::from_secs(seconds)), text);
         }
     }
 }

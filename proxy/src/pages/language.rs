@@ -21,16 +21,8 @@ const BYTES: usize = 1024;
 const RANGES: usize = 32;
 
 impl Language {
-    pub const ALL: &'static [Self] = &[
-        Self::English,
-        Self::German,
-        Self::French,
-        Self::Spanish,
-        Self::Italian,
-        Self::Portuguese,
-        Self::Japanese,
-        Self::Chinese,
-    ];
+    pub const ALL: &'static [Self] =
+        &[Self::English, Self::German, Self::French, Self::Spanish, Self::Italian, Self::Portuguese, Self::Japanese, Self::Chinese];
 
     /// The language tag (RFC 5646) of the words as they are written: for `lang` and `Content-Language`.
     pub fn tag(self) -> &'static str {

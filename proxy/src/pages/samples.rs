@@ -33,7 +33,8 @@ fn errors(text: &dyn Fn(&str) -> String, see: &mut dyn FnMut(&'static str, Page<
 }
 
 fn sign_ins(text: &dyn Fn(&str) -> String, see: &mut dyn FnMut(&'static str, Page<'_>)) {
-    let (app, staff, partners, typed) = (text("cms.acme.dev"), text("Acme staff"), text("Partners and suppliers"), text("ada@acme.example"));
+    let (app, staff, partners, typed) =
+        (text("cms.acme.dev"), text("Acme staff"), text("Partners and suppliers"), text("ada@acme.example"));
     let (one, two, login) = (text("/_doorward/login?provider=auth0"), text("/_doorward/login?provider=partners"), text("/articles"));
     let choices = [Choice { label: &staff, url: &one }, Choice { label: &partners, url: &two }];
     let hidden = [("return_to", login.as_str())];
@@ -75,7 +76,10 @@ fn denials(text: &dyn Fn(&str) -> String, see: &mut dyn FnMut(&'static str, Page
     ];
     let partly = Who { name: None, email: None, user: Some(&user) };
     see("denied-much", Page::Denied(&denied(Some(partly), everything)));
-    see("denied-quiet", Page::Denied(&DeniedPage { explained: None, ..denied(Some(Who { name: None, email: Some(&email), user: None }), vec![]) }));
+    see(
+        "denied-quiet",
+        Page::Denied(&DeniedPage { explained: None, ..denied(Some(Who { name: None, email: Some(&email), user: None }), vec![]) }),
+    );
     see("denied-bare", Page::Denied(&DeniedPage { explained: None, other_account_url: None, ..denied(None, vec![]) }));
 }
 

@@ -12,7 +12,7 @@ const STYLE: &str = "style.css";
 pub(super) const SCRIPT: &str = include_str!("templates/fragment.js");
 
 /// Name and text of each.
-const OURS: &[(&str, &str)] = &[
+pub(super) const OURS: &[(&str, &str)] = &[
     ("base.html", include_str!("templates/base.html")),
     ("denied.html", include_str!("templates/denied.html")),
     ("error.html", include_str!("templates/error.html")),

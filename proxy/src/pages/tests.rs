@@ -185,3 +185,32 @@ fn a_folder_that_would_fail_later_fails_now_and_says_where() {
     let absent = Pages::new(&[], Some(Path::new("/nowhere/pages"))).unwrap_err().to_string();
     assert!(absent.starts_with("failed to read `/nowhere/pages`: "), "{absent}");
 }
+
+/// What a template is given must be described, and what is described must be given.
+#[test]
+fn the_documentation_names_every_template_and_every_variable() {
+    let docs = include_str!("../../../docs/pages.md");
+    for (name, _) in templates::OURS {
+        assert!(docs.contains(&format!("| `{name}` |")), "docs/pages.md: `{name}`");
+    }
+    let pages = ours();
+    let everywhere = ["title", "language", "words", "style", "status", "request_id"];
+    for name in everywhere {
+        assert!(docs.contains(&format!("| `{name}` |")), "docs/pages.md: `{name}`");
+    }
+    samples::each(&str::to_owned, &mut |_, page| {
+        let (template, values) = (page.template(), page.values(pages.words(Language::English)));
+        let (_, section) = docs.split_once(&format!("\n`{template}`: ")).unwrap_or_else(|| panic!("docs/pages.md: {template}"));
+        let section = section.split("\n\n").next().unwrap();
+        let given: Vec<String> = values.try_iter().unwrap().map(|key| key.to_string()).collect();
+        for key in given.iter().filter(|key| !everywhere.contains(&key.as_str())) {
+            assert!(section.contains(&format!("`{key}`")), "docs/pages.md does not describe `{key}` of {template}");
+        }
+        // What stands in backticks and is no part of another name.
+        let described = section.split('`').skip(1).step_by(2).filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        let others = ["name", "text", "label", "url", "what", "names", "explain_denials", "email", "script"];
+        for name in described.filter(|name| !others.contains(name)) {
+            assert!(given.iter().any(|key| key == name), "docs/pages.md describes `{name}`, which {template} is not given");
+        }
+    });
+}

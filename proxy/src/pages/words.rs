@@ -199,7 +199,8 @@ mod tests {
                 assert!(!sentence || text.ends_with(['.', '。']), "{} {key}: {text}", language.code());
             }
             // `Name` and `Scope` are words elsewhere too; a sentence is not.
-            let same = words.iter().filter(|(key, text)| *language != Language::English && key.ends_with("text") && english[*key] == **text);
+            let same =
+                words.iter().filter(|(key, text)| *language != Language::English && key.ends_with("text") && english[*key] == **text);
             assert_eq!(same.count(), 0, "{}: a sentence is still English", language.code());
         }
     }

@@ -212,3 +212,17 @@ async fn entries_end_with_the_sessions_they_concern() {
     let mut entries = store.store.revocations(Cursor::default()).await.unwrap().0;
     assert_eq!(entries.pop().map(|entry| entry.until), Some(now.plus(LIFETIME).plus(SLACK)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn logout_14_a_sign_out_that_is_repeated_is_stored_once() {
+    let store = Shared::new(true);
+    let list = list(&store);
+    let now = clock::now();
+    for second in 0..300 {
+        list.end(of_sid("s"), now, now.plus(Duration::from_secs(second))).await.unwrap();
+    }
+    assert_eq!(list.metrics.revocations.with_label_values(&["provider_session"]).get(), 1);
+    // Much later it is another one: the sessions that it may concern live longer.
+    list.end(of_sid("s"), now, now.plus(SLACK)).await.unwrap();
+    assert_eq!(list.metrics.revocations.with_label_values(&["provider_session"]).get(), 2);
+}

@@ -28,6 +28,8 @@ pub struct Held {
     told: AtomicI64,
     /// What refreshing keeps about it.
     pub(super) refresh: super::refresh::State,
+    /// How the store's record of it is sealed.
+    pub(super) seal: super::reseal::Seal,
     count: AtomicU64,
 }
 
@@ -58,6 +60,7 @@ impl Held {
             asked: AtomicI64::new(now.0),
             told: AtomicI64::new(until.0),
             refresh: super::refresh::State::default(),
+            seal: super::reseal::Seal::default(),
             count: AtomicU64::new(0),
         }
     }

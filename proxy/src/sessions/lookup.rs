@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorward_policy::access::CredentialFault;
-use doorward_policy::session::{Record, SessionFault, StoreKey, Ticket};
+use doorward_policy::session::{KeyId, Record, SessionFault, StoreKey, Ticket};
 use doorward_policy::time::Timestamp;
 
 use super::{Held, Live, Sessions};
@@ -16,24 +16,39 @@ const RECHECK: i64 = 2;
 impl Sessions {
     pub(super) async fn in_store(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
         let ticket = Ticket::open(sealed, &self.keyring.keys(), self.place(host)).map_err(CredentialFault::Session)?;
+        let live = self.named(&ticket, now).await?;
+        Ok(Live { renewal: self.renewed_ticket(sealed, &ticket, host, now), ..live })
+    }
+
+    /// The live session that a ticket names, whatever brought the ticket here.
+    ///
+    /// # Errors
+    /// As for [`Sessions::find`].
+    pub async fn named(&self, ticket: &Ticket, now: Timestamp) -> Result<Live, CredentialFault> {
         let held = match self.held.get(&ticket.id) {
             Some(held) => held,
-            None => self.read(&ticket, now).await?,
+            None => self.read(ticket, now).await?,
         };
-        let held = self.within_limits(held, &ticket, now).await?;
+        let held = self.within_limits(held, ticket, now).await?;
         if self.revocations.is_revoked(&held.known().facts) {
             self.forget(&ticket.id);
             return Err(CredentialFault::Session(SessionFault::Revoked));
         }
         self.see(&held, now);
-        let known = self.fresh(&held, now).await?;
-        Ok(Live {
+        self.keep_sealed(&held, now);
+        Ok(self.live(held))
+    }
+
+    /// The session as it is known now.
+    pub(super) fn live(&self, held: Arc<Held>) -> Live {
+        let known = held.known();
+        Live {
             session: known.session.clone(),
             identity: known.identity.clone(),
-            renewal: self.renewed_ticket(sealed, &ticket, host, now),
+            renewal: None,
             until: known.session.latest(self.limits()),
             held: Some(held),
-        })
+        }
     }
 
     /// Reads a session that this process does not know yet.
@@ -46,7 +61,9 @@ impl Sessions {
             Ok(Some(stored)) => {
                 let record = Record::open(&stored.sealed, &self.keyring.keys(), &key);
                 let record = record.ok_or(CredentialFault::Session(SessionFault::Unreadable))?;
-                Ok(self.held.insert(Held::new(record, self.settings.policy.mapping(), stored.until, now), now))
+                let held = Held::new(record, self.settings.policy.mapping(), stored.until, now);
+                held.seal.is(KeyId::of(&stored.sealed));
+                Ok(self.held.insert(held, now))
             }
         }
     }

@@ -28,6 +28,9 @@ use pace::{Pace, backed_off};
 
 /// How long a request waits for a refresh whose outcome it needs.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two refreshes of one session, whatever the provider says about its tokens: one that hands out ended tokens is not
+/// asked by every request.
+const APART: Duration = Duration::from_secs(1);
 /// Between two looks at whether all refreshes have ended.
 const SETTLE_STEP: Duration = Duration::from_millis(20);
 
@@ -111,7 +114,7 @@ impl Landing {
             }
             Outcome::Renewed | Outcome::Over(_) => {
                 flight.failures = 0;
-                flight.not_before = None;
+                flight.not_before = Some(Instant::now() + APART);
             }
         }
         drop(flight);

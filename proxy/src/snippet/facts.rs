@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use doorward_config::settings::{OriginalRequest, Settings, TlsVersion};
 use doorward_policy::headers::{OWNED, OWNED_PREFIXES, WELL_KNOWN};
+use doorward_policy::session::{COOKIE, DOMAIN_COOKIE};
 use serde::Serialize;
 
 use super::apps::{AppFact, app};
@@ -32,6 +33,8 @@ pub(super) struct Facts {
     hsts: Option<String>,
     header_kib: usize,
     header_bytes: usize,
+    /// What the cookies are called that an answer may renew.
+    session_cookies: Vec<&'static str>,
     /// What every app is told, in the order of the alphabet.
     mapped: Vec<HeaderFact>,
     /// Names that go, by name; none of them is set again.
@@ -113,6 +116,7 @@ impl Facts {
             hsts: server.hsts.clone(),
             header_kib: server.limits.header_bytes.div_ceil(1024),
             header_bytes: server.limits.header_bytes,
+            session_cookies: session_cookies(settings),
             removed,
             owned: alone(&owned, &mapped),
             families: OWNED_PREFIXES.iter().map(|prefix| titled(prefix)).collect(),
@@ -136,6 +140,11 @@ impl Facts {
             apps,
         })
     }
+}
+
+/// A host's own, and the one that a domain shares.
+fn session_cookies(settings: &Settings) -> Vec<&'static str> {
+    settings.session.domain.iter().map(|_| DOMAIN_COOKIE).chain([COOKIE]).collect()
 }
 
 /// Where the host listens: an address only where one was asked for.

@@ -82,7 +82,13 @@ impl FileStore {
                 drop(end);
             })
             .map_err(|error| OpenFault(format!("server.state_dir: no thread for it: {error}")))?;
-        Ok(Self { shared, jobs: Some(jobs), ended: Mutex::new(ended), control: control.clone(), reading: Arc::new(Semaphore::new(READING)) })
+        Ok(Self {
+            shared,
+            jobs: Some(jobs),
+            ended: Mutex::new(ended),
+            control: control.clone(),
+            reading: Arc::new(Semaphore::new(READING)),
+        })
     }
 
     /// Hands work to the writer and waits until it is done. It is done, too, when nobody waits for it any more.

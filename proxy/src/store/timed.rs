@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use doorward_policy::session::{Revocation, StoreKey};
 use doorward_policy::time::Timestamp;
-use prometheus::{Histogram, IntCounter};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 
 use super::{Cursor, Store, StoreFault, Stored};
 use crate::metrics::Metrics;
@@ -20,7 +20,6 @@ const VALUE_LIMIT: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Timed {
     store: Arc<dyn Store>,
-    bound: Duration,
     read: Operation,
     create: Operation,
     replace: Operation,
@@ -42,18 +41,14 @@ struct Operation {
 
 impl Timed {
     pub fn new(store: Arc<dyn Store>, metrics: &Metrics) -> Self {
-        Self::bounded(store, metrics, BOUND)
+        Self::counted(store, &metrics.store_durations, &metrics.store_errors)
     }
 
-    /// As [`Self::new`], with another bound.
-    pub fn bounded(store: Arc<dyn Store>, metrics: &Metrics, bound: Duration) -> Self {
-        let operation = |name: &str| Operation {
-            duration: metrics.store_durations.with_label_values(&[name]),
-            errors: metrics.store_errors.with_label_values(&[name]),
-        };
+    fn counted(store: Arc<dyn Store>, durations: &HistogramVec, errors: &IntCounterVec) -> Self {
+        let operation =
+            |name: &str| Operation { duration: durations.with_label_values(&[name]), errors: errors.with_label_values(&[name]) };
         Self {
             store,
-            bound,
             read: operation("read"),
             create: operation("create"),
             replace: operation("replace"),
@@ -70,7 +65,7 @@ impl Timed {
 
     async fn timed<T>(&self, operation: &Operation, call: impl Future<Output = Result<T, StoreFault>>) -> Result<T, StoreFault> {
         let timer = operation.duration.start_timer();
-        let outcome = tokio::time::timeout(self.bound, call).await.unwrap_or(Err(StoreFault::Unreachable));
+        let outcome = tokio::time::timeout(BOUND, call).await.unwrap_or(Err(StoreFault::Unreachable));
         timer.observe_duration();
         if outcome.is_err() {
             operation.errors.inc();
@@ -149,4 +144,117 @@ impl Store for Timed {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use prometheus::{HistogramOpts, Opts};
+
+    use super::*;
+    use crate::clock;
+    use crate::store::{MemoryStore, SplitStore};
+
+    fn timed(store: Arc<dyn Store>) -> Timed {
+        let durations = HistogramVec::new(HistogramOpts::new("durations", "…"), &["op"]).unwrap();
+        let errors = IntCounterVec::new(Opts::new("errors", "…"), &["op"]).unwrap();
+        Timed::counted(store, &durations, &errors)
+    }
+
+    /// Answers nothing, ever.
+    #[derive(Debug)]
+    struct Stuck;
+
+    #[async_trait]
+    impl Store for Stuck {
+        fn is_shared(&self) -> bool {
+            true
+        }
+        fn is_lasting(&self) -> bool {
+            true
+        }
+        async fn read(&self, _: &StoreKey) -> Result<Option<Stored>, StoreFault> {
+            std::future::pending().await
+        }
+        async fn create(&self, _: &StoreKey, _: Vec<u8>, _: Timestamp) -> Result<(), StoreFault> {
+            std::future::pending().await
+        }
+        async fn replace(&self, _: &StoreKey, _: Vec<u8>) -> Result<bool, StoreFault> {
+            std::future::pending().await
+        }
+        async fn touch(&self, _: &StoreKey, _: Timestamp) -> Result<bool, StoreFault> {
+            std::future::pending().await
+        }
+        async fn remove(&self, _: &StoreKey) -> Result<(), StoreFault> {
+            std::future::pending().await
+        }
+        async fn take(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreFault> {
+            std::future::pending().await
+        }
+        async fn extend(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreFault> {
+            std::future::pending().await
+        }
+        async fn give_back(&self, _: &str, _: &str) -> Result<(), StoreFault> {
+            std::future::pending().await
+        }
+        async fn revoke(&self, _: &Revocation) -> Result<(), StoreFault> {
+            std::future::pending().await
+        }
+        async fn revocations(&self, _: Cursor) -> Result<(Vec<Revocation>, Cursor), StoreFault> {
+            std::future::pending().await
+        }
+        async fn is_well(&self) -> bool {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sess_41_no_call_outlives_the_bound() {
+        let store = timed(Arc::new(Stuck));
+        let (key, begin) = (StoreKey::of("one"), tokio::time::Instant::now());
+        assert_eq!(store.read(&key).await, Err(StoreFault::Unreachable));
+        assert_eq!(store.create(&key, vec![], Timestamp(1)).await, Err(StoreFault::Unreachable));
+        assert_eq!(store.replace(&key, vec![]).await, Err(StoreFault::Unreachable));
+        assert_eq!(store.touch(&key, Timestamp(1)).await, Err(StoreFault::Unreachable));
+        assert_eq!(store.remove(&key).await, Err(StoreFault::Unreachable));
+        assert_eq!(store.take("name", "holder", BOUND).await, Err(StoreFault::Unreachable));
+        assert_eq!(store.extend("name", "holder", BOUND).await, Err(StoreFault::Unreachable));
+        assert_eq!(store.give_back("name", "holder").await, Err(StoreFault::Unreachable));
+        assert_eq!(store.revocations(Cursor::default()).await, Err(StoreFault::Unreachable));
+        assert!(!store.is_well().await);
+        assert_eq!(begin.elapsed().as_secs(), BOUND.as_secs() * 10);
+        assert_eq!((store.read.errors.get(), store.read.duration.get_sample_count()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_too_long_is_refused_and_one_that_fits_is_kept() {
+        let store = timed(Arc::new(MemoryStore::with_limits(10, 10)));
+        let (key, until) = (StoreKey::of("one"), clock::now().plus(Duration::from_secs(60)));
+        assert_eq!(store.create(&key, vec![0; VALUE_LIMIT + 1], until).await, Err(StoreFault::Full));
+        assert_eq!(store.create(&key, vec![0; VALUE_LIMIT], until).await, Ok(()));
+        assert_eq!(store.replace(&key, vec![0; VALUE_LIMIT + 1]).await, Err(StoreFault::Full));
+        assert_eq!(store.replace(&key, vec![0; VALUE_LIMIT]).await, Ok(true));
+        assert_eq!((store.create.errors.get(), store.read.errors.get()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn sessions_of_a_split_store_go_elsewhere_than_revocations() {
+        let (sessions, rest) = (Arc::new(MemoryStore::with_limits(10, 10)), Arc::new(MemoryStore::with_limits(10, 10)));
+        let store = SplitStore::new(sessions.clone(), rest.clone());
+        let (key, until) = (StoreKey::of("one"), clock::now().plus(Duration::from_secs(60)));
+        store.create(&key, vec![1], until).await.unwrap();
+        assert!(store.take("name", "holder", BOUND).await.unwrap());
+        assert!(sessions.read(&key).await.unwrap().is_some() && rest.read(&key).await.unwrap().is_none());
+        assert!(sessions.take("name", "holder", BOUND).await.unwrap() && !rest.take("name", "holder", BOUND).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_refuses_and_what_is_over_makes_room() {
+        let store = MemoryStore::with_limits(1, 10);
+        let (one, two) = (StoreKey::of("one"), StoreKey::of("two"));
+        let (soon, far) = (clock::now().plus(Duration::from_secs(1)), clock::now().plus(Duration::from_secs(60)));
+        store.create(&one, vec![1], soon).await.unwrap();
+        if clock::now() < soon {
+            assert_eq!(store.create(&two, vec![2], far).await, Err(StoreFault::Full));
+        }
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert_eq!(store.create(&two, vec![2], far).await, Ok(()));
+        assert_eq!(store.create(&one, vec![1], far).await, Err(StoreFault::Full));
+    }
+}

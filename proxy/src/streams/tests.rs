@@ -6,6 +6,7 @@ use futures::FutureExt;
 use prometheus::Opts;
 use tokio::time::{Instant, timeout};
 
+use super::until_cut::FAREWELL;
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_000_000);

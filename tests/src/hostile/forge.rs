@@ -115,6 +115,55 @@ pub const ACCEPTED: &[Named] = &[
     ("oidcc-client-test-aggregated-claims", aggregated_claims),
 ];
 
+/// The member of a logout token's `events` (Back-Channel Logout 1.0 §2.4).
+pub const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// What no relying party may accept as a logout token, and the label under which we refuse it.
+pub const LOGOUT_REFUSED: &[(&str, fn(&mut Token), &str)] = &[
+    ("issuer without its final slash", issuer_without_slash, "token_issuer"),
+    ("missing iss", missing_issuer, "token_missing_claim"),
+    ("missing aud", missing_audience, "token_missing_claim"),
+    ("missing iat", missing_issued_at, "token_missing_claim"),
+    ("missing exp", missing_expiry, "token_missing_claim"),
+    ("expired", expired, "token_expired"),
+    ("from the future", issued_in_future, "token_not_yet_valid"),
+    ("six minutes old", |token| token.claims["iat"] = (token.now - 360).into(), "token_not_fresh"),
+    ("missing jti", |token| token.without("jti"), "token_missing_claim"),
+    ("about nobody", about_nobody, "token_missing_claim"),
+    ("sid is a number", |token| token.claims["sid"] = json!(7), "token_claim_type"),
+    ("sid is a list", |token| token.claims["sid"] = json!([token.claims["sid"]]), "token_claim_type"),
+    ("empty sub", empty_subject, "token_subject"),
+    ("events is a list", |token| token.claims["events"] = json!([LOGOUT_EVENT]), "token_events"),
+    ("events is a text", |token| token.claims["events"] = json!(LOGOUT_EVENT), "token_events"),
+    ("events is null", |token| token.claims["events"] = Value::Null, "token_events"),
+    ("another event beside ours", |token| token.claims["events"]["https://acme.dev/other"] = json!({}), "token_events"),
+    ("our event is a text", |token| token.claims["events"][LOGOUT_EVENT] = json!(""), "token_events"),
+    ("damaged signature", damaged_signature, "token_signature"),
+    ("signed by a stranger under our kid", strangers_signature, "token_signature"),
+    ("unknown kid", unknown_kid, "token_unknown_key"),
+    ("HS256 with the public key as its secret", hs256_with_public_key, "token_algorithm"),
+    ("an embedded key", embedded_key, "token_unknown_key"),
+    ("a critical header nobody knows", unknown_critical_header, "token_critical"),
+    ("two sub members", duplicate_subject, "token_malformed"),
+    ("typ of an access token", |token| token.header["typ"] = json!("at+jwt"), "token_type"),
+];
+
+/// What differs from the usual logout token and is right all the same.
+pub const LOGOUT_ACCEPTED: &[Named] = &[
+    ("unchanged", |_| {}),
+    ("typ JWT, as Auth0 writes it", |token| token.header["typ"] = json!("JWT")),
+    ("no typ", no_typ),
+    ("audience in an array", audience_in_array),
+    ("another audience besides", extra_audience_without_azp),
+    ("a claim more", |token| token.claims["trace_id"] = json!("4bf92f3577b34da6")),
+    ("something in the event", |token| token.claims["events"][LOGOUT_EVENT] = json!({ "why": "closing time" })),
+];
+
+pub fn about_nobody(token: &mut Token) {
+    token.without("sub");
+    token.without("sid");
+}
+
 pub fn wrong_issuer(token: &mut Token) {
     token.claims["iss"] = json!("https://evil.test/");
 }

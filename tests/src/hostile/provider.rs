@@ -17,6 +17,8 @@ use super::wire::Request;
 use super::{Endpoint, Profile, Shared};
 
 const ID_TOKEN_LIFETIME: i64 = 36_000;
+/// That of a logout token, in seconds.
+const LOGOUT_TOKEN_LIFETIME: i64 = 120;
 const ACCESS_TOKEN_LIFETIME: i64 = 86_400;
 const CODE_LIFETIME: i64 = 60;
 
@@ -137,6 +139,17 @@ struct Code {
     expires: i64,
 }
 
+/// What a refresh token stands for.
+#[derive(Debug, Clone)]
+struct Grant {
+    /// Of the sign-in: a used token that comes back ends them all (RFC 9700 §4.14.2).
+    family: String,
+    scope: String,
+    audience: Option<String>,
+    user: User,
+    used: bool,
+}
+
 /// Everything that changes while the provider runs.
 pub(super) struct State {
     pub(super) keys: KeyRing,
@@ -149,6 +162,11 @@ pub(super) struct State {
     pub(super) log: Vec<Request>,
     codes: HashMap<String, Code>,
     users_by_token: HashMap<String, User>,
+    grants: HashMap<String, Grant>,
+    /// Each refresh brings a new refresh token.
+    pub(super) rotates: bool,
+    /// Seconds that access tokens live.
+    pub(super) access_lifetime: i64,
 }
 
 impl fmt::Debug for State {
@@ -168,6 +186,7 @@ impl Shared {
             Endpoint::Jwks => Reply::json(200, &state.keys.jwks()),
             Endpoint::Token => state.redeem(self, &request),
             Endpoint::Userinfo => state.userinfo(&request),
+            Endpoint::Revocation => state.revoke(self, &request),
             Endpoint::Authorize | Endpoint::EndSession => Reply::text(200, "text/html", "<title>Provider</title>"),
             Endpoint::Elsewhere => Reply::json(404, &json!({ "error": "not_found" })),
         };
@@ -189,6 +208,7 @@ impl Shared {
             Some("/oauth/token") => Endpoint::Token,
             Some("/userinfo") => Endpoint::Userinfo,
             Some("/oidc/logout") => Endpoint::EndSession,
+            Some("/oauth/revoke") => Endpoint::Revocation,
             _ => Endpoint::Elsewhere,
         }
     }
@@ -203,6 +223,7 @@ impl Shared {
             "userinfo_endpoint": at("/userinfo"),
             "jwks_uri": at("/.well-known/jwks.json"),
             "end_session_endpoint": at("/oidc/logout"),
+            "revocation_endpoint": at("/oauth/revoke"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "fragment", "form_post"],
             "subject_types_supported": ["public"],
@@ -226,6 +247,9 @@ impl State {
             log: Vec::new(),
             codes: HashMap::new(),
             users_by_token: HashMap::new(),
+            grants: HashMap::new(),
+            rotates: true,
+            access_lifetime: ACCESS_TOKEN_LIFETIME,
         }
     }
 
@@ -255,7 +279,7 @@ impl State {
             "aud": [shared.profile.audience, format!("{}/userinfo", shared.base)],
             "azp": shared.profile.client_id,
             "iat": now,
-            "exp": now + ACCESS_TOKEN_LIFETIME,
+            "exp": now + self.access_lifetime,
             "scope": scope,
         });
         merge(&mut claims, &user.claims);
@@ -280,6 +304,27 @@ impl State {
         Token { access_token: access_token.to_owned(), ..self.token(claims, now) }
     }
 
+    /// As Auth0 and others send it: two minutes long, and the session as well as the person where both are known.
+    pub(super) fn logout_token_for(&self, shared: &Shared, sub: Option<&str>, sid: Option<&str>) -> Token {
+        let now = self.now();
+        let mut claims = json!({
+            "iss": shared.issuer,
+            "aud": shared.profile.client_id,
+            "iat": now,
+            "exp": now + LOGOUT_TOKEN_LIFETIME,
+            "jti": random(),
+            "events": { super::forge::LOGOUT_EVENT: {} },
+        });
+        for (name, value) in [("sub", sub), ("sid", sid)] {
+            if let Some(value) = value {
+                claims[name] = value.into();
+            }
+        }
+        let mut token = self.token(claims, now);
+        token.header["typ"] = json!("logout+jwt");
+        token
+    }
+
     fn token(&self, claims: Value, now: i64) -> Token {
         let key = self.keys.current();
         Token {
@@ -298,13 +343,15 @@ impl State {
         next.or_else(|| self.faults.get(&endpoint).cloned())
     }
 
-    /// The token endpoint: RFC 6749 §4.1.3, RFC 7636 §4.6.
+    /// The token endpoint: RFC 6749 §4.1.3, RFC 7636 §4.6; and §6.
     fn redeem(&mut self, shared: &Shared, request: &Request) -> Reply {
         if !authenticated(request, shared) {
             return oauth_error(401, "invalid_client");
         }
-        if request.field("grant_type").as_deref() != Some("authorization_code") {
-            return oauth_error(400, "unsupported_grant_type");
+        match request.field("grant_type").as_deref() {
+            Some("authorization_code") => {}
+            Some("refresh_token") => return self.refresh(shared, request),
+            _ => return oauth_error(400, "unsupported_grant_type"),
         }
         // A code is spent by the first attempt, good or bad.
         let Some(code) = request.field("code").and_then(|code| self.codes.remove(&code)) else {
@@ -317,9 +364,58 @@ impl State {
             return oauth_error(400, "invalid_grant");
         }
 
+        let grant = Grant { family: random(), scope: code.scope, audience: code.audience, user: code.user, used: false };
+        let mut answer = self.tokens(shared, &grant, Some(&code.nonce));
+        // OIDC Core §11.
+        if grant.scope.split(' ').any(|scope| scope == "offline_access") {
+            answer["refresh_token"] = self.refresh_token(grant).into();
+        }
+        Reply::json(200, &answer)
+    }
+
+    /// RFC 6749 §6; a used token ends all that came of its sign-in.
+    fn refresh(&mut self, shared: &Shared, request: &Request) -> Reply {
+        let token = request.field("refresh_token").unwrap_or_default();
+        let Some(grant) = self.grants.get_mut(&token) else { return oauth_error(400, "invalid_grant") };
+        let family = grant.family.clone();
+        if grant.used {
+            self.grants.retain(|_, grant| grant.family != family);
+            return oauth_error(400, "invalid_grant");
+        }
+        grant.used = self.rotates;
+        let grant = grant.clone();
+        let mut answer = self.tokens(shared, &grant, None);
+        if self.rotates {
+            answer["refresh_token"] = self.refresh_token(Grant { used: false, ..grant }).into();
+        }
+        Reply::json(200, &answer)
+    }
+
+    pub(super) fn refresh_token_for(&mut self, user: &User) -> String {
+        let scope = "openid profile email offline_access".to_owned();
+        self.refresh_token(Grant { family: random(), scope, audience: None, user: user.clone(), used: false })
+    }
+
+    fn refresh_token(&mut self, grant: Grant) -> String {
+        let token = format!("refresh-{}", random());
+        self.grants.insert(token.clone(), grant);
+        token
+    }
+
+    /// RFC 7009: an unknown token is a success.
+    fn revoke(&mut self, shared: &Shared, request: &Request) -> Reply {
+        if !authenticated(request, shared) {
+            return oauth_error(401, "invalid_client");
+        }
+        let family = request.field("token").and_then(|token| self.grants.get(&token)).map(|grant| grant.family.clone());
+        self.grants.retain(|_, grant| Some(&grant.family) != family.as_ref());
+        Reply::text(200, "text/plain", "")
+    }
+
+    fn tokens(&mut self, shared: &Shared, grant: &Grant, nonce: Option<&str>) -> Value {
         // Without an audience Auth0's access token is opaque.
-        let access_token = if code.audience.as_ref() == Some(&shared.profile.audience) {
-            let mut token = self.access_token_for(shared, &code.user, &code.scope);
+        let access_token = if grant.audience.as_ref() == Some(&shared.profile.audience) {
+            let mut token = self.access_token_for(shared, &grant.user, &grant.scope);
             if let Some(change) = self.next_access_tokens.pop_front() {
                 change(&mut token);
             }
@@ -327,19 +423,18 @@ impl State {
         } else {
             random()
         };
-        let mut id_token = self.id_token_for(shared, &code.user, Some(&code.nonce), &access_token);
+        let mut id_token = self.id_token_for(shared, &grant.user, nonce, &access_token);
         if let Some(change) = self.next_id_tokens.pop_front() {
             change(&mut id_token);
         }
-        let answer = json!({
+        self.users_by_token.insert(access_token.clone(), grant.user.clone());
+        json!({
             "access_token": access_token,
             "id_token": self.keys.sign(&id_token),
             "token_type": "Bearer",
-            "expires_in": ACCESS_TOKEN_LIFETIME,
-            "scope": code.scope,
-        });
-        self.users_by_token.insert(access_token, code.user);
-        Reply::json(200, &answer)
+            "expires_in": self.access_lifetime,
+            "scope": grant.scope,
+        })
     }
 
     /// OIDC Core §5.3.

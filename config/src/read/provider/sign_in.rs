@@ -7,7 +7,7 @@ use super::super::map::Map;
 use super::super::requirement::email_domain;
 use super::super::session::SERVER_SIDE;
 use super::super::word;
-use crate::document::Span;
+use crate::document::{Span, Value};
 use crate::problem::Finding;
 use crate::settings::{LoginParameter, ResponseMode, StoreKind};
 
@@ -86,21 +86,29 @@ fn read_parameters(field: &Field<'_>, map: &Map<'_>) -> Option<Vec<LoginParamete
 fn read_parameter(item: &Field<'_>, map: &Map<'_>) -> Option<LoginParameter> {
     let text = item.any_text()?;
     if text == "prompt" {
-        return item.refuse("`prompt` needs no leave", "a link may always say `prompt=login` or `prompt=select_account`, and nothing else; leave it out");
+        return item.refuse("`prompt` may always be set", "to `login` or `select_account`, and to nothing else; leave it out");
     }
     let Some(parameter) = LoginParameter::ALL.iter().find(|parameter| parameter.name() == text) else {
         let known: Vec<&str> = LoginParameter::ALL.iter().map(|parameter| parameter.name()).collect();
         return item.unknown(&format!("`{}` is not one of {}", item.shown(), word::list(&known)), &known);
     };
-    // What the operator has settled is no longer a link's to change.
-    let fixed = match parameter {
-        LoginParameter::Organization => map.optional("organization"),
-        LoginParameter::Connection => map.optional("connection"),
-        LoginParameter::LoginHint | LoginParameter::UiLocales | LoginParameter::ScreenHint | LoginParameter::Invitation => None,
-    };
-    match fixed {
-        Some(_) => item.refuse(format!("this provider has its `{text}`, and a link would change it"), format!("leave `{text}` out here, or there")),
-        None => Some(*parameter),
+    match is_settled(map, text) {
+        true => item.refuse(
+            format!("`{text}` is settled for this provider, and no link changes it"),
+            format!("leave `{text}` out here, or at the provider"),
+        ),
+        false => Some(*parameter),
+    }
+}
+
+/// What the operator has said is not left open for a link.
+fn is_settled(map: &Map<'_>, parameter: &str) -> bool {
+    let authorize = map.optional("authorize");
+    let among = |field: &Field<'_>| matches!(field.value(), Value::Map(entries) if entries.iter().any(|entry| entry.key == parameter));
+    match parameter {
+        "organization" => map.optional("organization").is_some(),
+        "connection" => map.optional("connection").is_some(),
+        _ => authorize.as_ref().is_some_and(among),
     }
 }
 

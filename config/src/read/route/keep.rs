@@ -19,7 +19,9 @@ pub(super) fn read_fragment(field: &Field<'_>, signs_in: Option<bool>) -> Option
 fn signs_in_first(field: &Field<'_>, signs_in: Option<bool>) -> Option<bool> {
     let keep = field.boolean()?;
     match keep && !signs_in? {
-        true => field.refuse("nobody is sent to sign in from here", "it is for routes with a `provider` that accept sessions; leave it out"),
+        true => {
+            field.refuse("nobody is sent to sign in from here", "it is for routes with a `provider` that accept sessions; leave it out")
+        }
         false => Some(keep),
     }
 }

@@ -20,9 +20,10 @@ pub(super) fn read_pages(field: &Field<'_>) -> Option<PathBuf> {
     let path = read_folder(field)?;
     match path.is_dir() {
         true => Some(path),
-        false => {
-            field.refuse(format!("there is no folder `{}`", path.display()), "make it, or name another; relative names begin at the folder of this file")
-        }
+        false => field.refuse(
+            format!("there is no folder `{}`", path.display()),
+            "make it, or name another; relative names begin at the folder of this file",
+        ),
     }
 }
 
@@ -53,7 +54,10 @@ pub(super) fn read_public_url(field: &Field<'_>, public_port: Option<u16>) -> Op
 pub(super) fn read_admin_token(field: &Field<'_>, admin: bool) -> Option<Secret<String>> {
     let token = field.header_secret("make one with `doorward keygen`, and give it to whoever may end other people's sessions");
     if !admin {
-        return field.refuse("nothing asks for this token", "add `admin: …` to `server`, the address of the admin listener; or take the token away");
+        return field.refuse(
+            "nothing asks for this token",
+            "add `admin: …` to `server`, the address of the admin listener; or take the token away",
+        );
     }
     token
 }

@@ -12,7 +12,7 @@ const EXAMPLE_KEY: &str = include_str!("../../../examples/secrets/session.key");
 /// The ring, where it is read from, and whether the example's key is in it.
 pub(super) fn read(field: &Field<'_>) -> Option<(KeyRing, SealingKeys, bool)> {
     let read = field.each(read_key)?;
-    let (sources, keys): (Vec<KeySource>, Vec<Vec<Secret<Vec<u8>>>>) = read.into_iter().unzip();
+    let (sources, keys): (Vec<KeySource>, Vec<Vec<_>>) = read.into_iter().unzip();
     let keys = keys.concat();
     let example_key = decode(EXAMPLE_KEY.trim().as_bytes()).is_some_and(|example| keys.iter().any(|key| key.matches(&example)));
     match SealingKeys::new(&keys) {

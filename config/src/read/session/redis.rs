@@ -12,7 +12,8 @@ use crate::document::Value;
 use crate::problem::WarningCode;
 use crate::settings::{Redis, RedisTopology};
 
-const URL_HELP: &str = "`redis://` (or `rediss://` for TLS), a host, and perhaps a port and the number of a database: `redis://127.0.0.1:6379/0`";
+const URL_HELP: &str =
+    "`redis://` (or `rediss://` for TLS), a host, and perhaps a port and the number of a database: `redis://127.0.0.1:6379/0`";
 const SERVER_HELP: &str = "a name or an address, a colon and a port: `redis-1.internal:6379`, `10.0.0.9:26379`";
 const PASSWORD_HELP: &str = "write `password: { file: … }` beside it";
 
@@ -71,7 +72,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<Redis> {
 
 /// Exactly one way to find the servers. `Some(None)`: the address of one server says it.
 fn read_topology(map: &Map<'_>) -> Option<Option<RedisTopology>> {
-    let (url, sentinels, cluster, master) = (map.optional("url"), map.optional("sentinels"), map.optional("cluster"), map.optional("master"));
+    let (url, sentinels, cluster, master) =
+        (map.optional("url"), map.optional("sentinels"), map.optional("cluster"), map.optional("master"));
     if let (Some(master), None) = (&master, &sentinels) {
         return master.refuse("only sentinels know a master by its name", "add `sentinels: [ … ]`, or take `master` away");
     }
@@ -86,7 +88,10 @@ fn read_topology(map: &Map<'_>) -> Option<Option<RedisTopology>> {
             Some(Some(RedisTopology::Sentinel { sentinels: sentinels?, master: master?.to_owned() }))
         }
         (None, None, Some(cluster)) => Some(Some(RedisTopology::Cluster(cluster.each(read_server)?))),
-        (None, None, None) => map.missing("url", "say where Redis is: `url: redis://127.0.0.1:6379/0`; or `sentinels: [ … ]` with `master`, or `cluster: [ … ]`"),
+        (None, None, None) => map.missing(
+            "url",
+            "say where Redis is: `url: redis://127.0.0.1:6379/0`; or `sentinels: [ … ]` with `master`, or `cluster: [ … ]`",
+        ),
         (_, Some(field), _) | (_, None, Some(field)) => {
             field.refuse("the servers are named in more than one way", "keep one of `url`, `sentinels` and `cluster`")
         }
@@ -181,7 +186,8 @@ fn read_prefix(field: &Field<'_>) -> Option<String> {
     let text = field.name()?;
     match text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'.' | b'_' | b'-' | b'/')) {
         true => Some(text.to_owned()),
-        false => field.refuse(format!("`{}` is no prefix", field.shown()), "letters, digits, `:`, `.`, `_`, `-` and `/`, at most 64: `doorward:`"),
+        false => field
+            .refuse(format!("`{}` is no prefix", field.shown()), "letters, digits, `:`, `.`, `_`, `-` and `/`, at most 64: `doorward:`"),
     }
 }
 

@@ -141,6 +141,20 @@ fn entries_end_with_the_last_session_they_concern() {
 }
 
 #[test]
+fn what_is_in_force_already_need_not_be_added_again() {
+    let set = none().with(&of_sid("sid"), NOW).with(&of_sub("sub"), NOW);
+    let minute = Duration::from_secs(60);
+    for what in [of_sid("sid"), of_sub("sub")] {
+        assert!(set.covers(&what, Duration::ZERO));
+        assert!(set.covers(&Revocation { until: later(3660), ..what.clone() }, minute));
+        assert!(!set.covers(&Revocation { until: later(3661), ..what }, minute));
+    }
+    assert!(!set.covers(&of_sid("other"), minute) && !set.covers(&entry(What::Issuer(IDP.into())), minute));
+    assert!(!set.covers(&Revocation { not_before: later(1), ..of_sub("sub") }, minute), "ends sessions that the other did not");
+    assert!(set.covers(&Revocation { not_before: later(1), ..of_sid("sid") }, minute), "ends the same");
+}
+
+#[test]
 fn a_copy_that_a_reader_holds_does_not_change() {
     let first = none().with(&of_sid("one"), NOW);
     let second = first.with(&of_sid("two"), NOW);

@@ -239,6 +239,12 @@ pub(super) fn server() -> Server {
         limits: limits(),
         drain: Duration::from_secs(5),
         hsts: None,
+        state_dir: None,
+        public_url: None,
+        admin_token: None,
+        example_admin_token: false,
+        pages: None,
+        explain_denials: true,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorward_policy::session::{Freshness, Record, SessionFault, StoreKey};
+use doorward_policy::session::{Freshness, KeyId, Record, SessionFault, StoreKey};
 use doorward_policy::time::Timestamp;
 use doorward_policy::token::TokenFault;
 
@@ -236,7 +236,7 @@ impl Sessions {
     /// Stores what came, before anybody is told.
     async fn keep(&self, held: &Held, provider: &ProviderRuntime, record: Record, proven: bool) -> (Ending, Outcome, Option<Record>) {
         let (ending, outcome) = if proven { (Ending::Ok, Outcome::Renewed) } else { (Ending::Transient, FAILED) };
-        match self.write(&record).await {
+        match self.write(held, &record).await {
             Written::Yes => {
                 held.adopt(record, self.settings.policy.mapping());
                 (ending, outcome, None)
@@ -256,11 +256,15 @@ impl Sessions {
         }
     }
 
-    async fn write(&self, record: &Record) -> Written {
+    async fn write(&self, held: &Held, record: &Record) -> Written {
         let Ok(nonce) = entropy::random() else { return Written::NotYet };
         let sealed = record.seal(&self.keyring.keys(), nonce);
+        let sealed_under = KeyId::of(&sealed);
         match self.store.replace(&record.key(), sealed).await {
-            Ok(true) => Written::Yes,
+            Ok(true) => {
+                held.seal.is(sealed_under);
+                Written::Yes
+            }
             Ok(false) => Written::Gone,
             Err(_) => Written::NotYet,
         }
@@ -285,7 +289,7 @@ impl Sessions {
                     Err(_) => continue,
                 }
             }
-            match self.write(&record).await {
+            match self.write(held, &record).await {
                 Written::Yes => {
                     tracing::info!(provider = provider.settings().name, "refreshed tokens that had to wait are stored now");
                     return;

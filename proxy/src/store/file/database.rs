@@ -21,8 +21,10 @@ const CACHE: usize = 64 * 1024 * 1024;
 /// How to open the database, each time anew.
 pub(super) struct Opener {
     place: String,
-    open: Box<dyn Fn(&Builder) -> Result<Database, DatabaseError> + Send + Sync>,
+    open: Box<Open>,
 }
+
+type Open = dyn Fn(&Builder) -> Result<Database, DatabaseError> + Send + Sync;
 
 impl Opener {
     pub(super) fn at(state_dir: &Path) -> Self {

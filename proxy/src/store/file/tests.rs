@@ -127,7 +127,7 @@ async fn what_is_over_leaves_the_file_by_itself() {
     store.take("name", "holder", Duration::from_millis(500)).await.unwrap();
     let entry = Revocation { what: What::Issuer("https://idp/".into()), not_before: Timestamp(0), until: soon };
     store.revoke(&entry).await.unwrap();
-    let counts = async || store.look(|database| tables::counts(database)).await.unwrap();
+    let counts = async || store.look(tables::counts).await.unwrap();
     for _ in 0..100 {
         if counts().await == [1, 0, 0, 0, 1] {
             return;

@@ -85,9 +85,6 @@ impl Writer {
                 self.serve(jobs, is_tick);
             }
         }
-        if self.is_behind {
-            self.serve(Vec::new(), true);
-        }
     }
 
     fn serve(&mut self, jobs: Vec<Job>, is_tick: bool) {

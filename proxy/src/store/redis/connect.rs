@@ -126,6 +126,13 @@ impl Connector {
         }
         let mut connection = self.open(host, port, login).await?;
         let _: String = redis::cmd("PING").query_async(&mut connection).await.map_err(|error| Trouble::of(&error))?;
+        if let Some(policy) = forgetful(&mut connection).await {
+            tracing::warn!(
+                "{} drops keys when its memory is full (`maxmemory-policy {policy}`): people are signed out, and sign-outs forgotten; set \
+                 `noeviction`",
+                self.place()
+            );
+        }
         Ok(connection)
     }
 
@@ -205,6 +212,14 @@ impl Connector {
         let answer = answer.map_err(|error| named(Trouble::of(&error)))?;
         answer.ok_or_else(|| named(Trouble::broken(format!("it knows no master `{master}`"))))
     }
+}
+
+/// By which policy it drops keys before their time, if it does. Whoever may not ask is not told.
+async fn forgetful(connection: &mut MultiplexedConnection) -> Option<String> {
+    let memory: String = redis::cmd("INFO").arg("memory").query_async(connection).await.ok()?;
+    let value = |name: &str| memory.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
+    let policy = value("maxmemory_policy").filter(|policy| policy != "noeviction")?;
+    (value("maxmemory")? != "0").then_some(policy)
 }
 
 async fn is_master(mut connection: MultiplexedConnection) -> bool {

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -86,7 +87,9 @@ fn connection_text(error: &RedisError) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
-    let kind = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+    // The crate keeps its causes behind an `Arc`, which is an error of its own.
+    let cause = error.source().and_then(|source| source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>());
+    let kind = cause.and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     let hint = match kind {
         Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
             " (if this is at once: does the server expect TLS?)"

@@ -1,0 +1,271 @@
+//! Back-channel logout. Tests named `conf_…` are modules of the OpenID Foundation's conformance suite for relying parties.
+
+use doorward_tests::client::Answer;
+use doorward_tests::hostile::{Endpoint, Fault, HostileIdp, Token, User, forge};
+use doorward_tests::scene::{APP, Plan, Scene};
+
+use super::{BACKCHANNEL, FORM, MEMORY, SID, cookie_rig, grace, is_in, quick, reason, rig, signed_in, tell};
+use crate::oidc::come_back;
+
+/// 400 as §2.8 has it: JSON that nobody keeps, and nothing about any session in it.
+fn assert_refused(name: &str, answer: &Answer) {
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (400, Some("invalid_request")), "{name}: {}", answer.text());
+    assert_eq!(answer.field("cache-control"), Some("no-store"), "{name}");
+    for told in ["auth0|", "provider's session", "eyJ", "signature", "nonce"] {
+        assert!(!answer.text().contains(told), "{name}: {}", answer.text());
+    }
+}
+
+/// Sends one changed token about a live session: nothing may happen. And then the same unchanged: it ends.
+async fn refuses(change: fn(&mut Token), label: &str) {
+    let (idp, scene) = cookie_rig().await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let sub = &User::ada().sub;
+    assert_refused(label, &tell(&browser, &idp.logout_token(Some(sub), Some(SID), change)).await);
+    assert_eq!(reason(&scene).await, label);
+    assert!(is_in(&browser).await, "{label}");
+    assert_eq!(tell(&browser, &idp.logout_token(Some(sub), Some(SID), |_| {})).await.status, 200, "{label}");
+    assert!(!is_in(&browser).await, "{label}");
+}
+
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout() {
+    let (idp, scene) = cookie_rig().await;
+    let mut browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let copy = browser.clone();
+    let away = browser.post("/_doorward/logout").await;
+    assert!(away.status == 303 && away.location().starts_with(&format!("{}oidc/logout?", idp.issuer())), "{:?}", away.fields);
+    // The provider tells everybody, us too; we know already.
+    let token = idp.logout_token(Some(&User::ada().sub), Some(SID), |_| {});
+    let answer = tell(&browser, &token).await;
+    assert_eq!((answer.status, answer.field("cache-control"), answer.body.len()), (200, Some("no-store"), 0));
+    assert!(!is_in(&copy).await);
+}
+
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_alg_none() {
+    refuses(forge::alg_none, "token_algorithm").await;
+}
+
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_no_event() {
+    refuses(|token| token.without("events"), "token_missing_claim").await;
+}
+
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_with_nonce() {
+    refuses(|token| token.claims["nonce"] = "n-0S6_WzA2Mj".into(), "token_nonce").await;
+}
+
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg() {
+    refuses(forge::hs256_with_public_key, "token_algorithm").await;
+}
+
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_aud() {
+    refuses(forge::for_other_client, "token_audience").await;
+}
+
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_event() {
+    refuses(|token| token.claims["events"] = serde_json::json!({ "http://schemas.openid.net/event/other": {} }), "token_events").await;
+}
+
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_iss() {
+    refuses(forge::wrong_issuer, "token_issuer").await;
+}
+
+#[tokio::test]
+async fn logout_10_11_no_other_lie_signs_anybody_out() {
+    let (idp, scene) = cookie_rig().await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let sub = &User::ada().sub;
+    for (name, change, label) in forge::LOGOUT_REFUSED {
+        assert_refused(name, &tell(&browser, &idp.logout_token(Some(sub), Some(SID), change)).await);
+        assert_eq!(reason(&scene).await, *label, "{name}");
+        assert!(is_in(&browser).await, "{name}");
+    }
+    assert_eq!(scene.metric("doorward_revocations_active").await, 0.0, "LOGOUT-14: nothing of them is kept");
+    assert_eq!(idp.requests_elsewhere(), 0);
+}
+
+#[tokio::test]
+async fn logout_10_what_is_right_though_unusual_signs_out() {
+    let (idp, scene) = cookie_rig().await;
+    for (at, (name, change)) in forge::LOGOUT_ACCEPTED.iter().enumerate() {
+        let sid = format!("provider's session {at}");
+        let browser = signed_in(&idp, &scene, &User::ada(), &sid).await;
+        let answer = tell(&browser, &idp.logout_token(None, Some(&sid), change)).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        assert!(!is_in(&browser).await, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn logout_10_one_token_in_one_form_by_post_alone() {
+    let (idp, scene) = cookie_rig().await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let token = idp.logout_token(None, Some(SID), |_| {});
+    let form = format!("logout_token={token}");
+    let mut provider = scene.browser(APP);
+    for method in ["GET", "PUT", "DELETE", "HEAD"] {
+        let answer = provider.request(method, &format!("{BACKCHANNEL}?{form}"), &[], b"").await;
+        assert_eq!((answer.status, answer.field("allow")), (405, Some("POST")), "{method}");
+    }
+    let twice = format!("{form}&{form}");
+    let json = format!("{{\"logout_token\":\"{token}\"}}");
+    let broken = format!("{form}&x=%zz");
+    for (name, kind, body) in [
+        ("nothing", FORM.1, ""),
+        ("twice", FORM.1, twice.as_str()),
+        ("as JSON", "application/json", &json),
+        ("as text", "text/plain", &form),
+        ("as a token", "application/jwt", &token),
+        ("under another name", FORM.1, "token=x"),
+        ("empty", FORM.1, "logout_token="),
+        ("a broken escape", FORM.1, &broken),
+    ] {
+        let answer = provider.request("POST", BACKCHANNEL, &[("content-type", kind)], body.as_bytes()).await;
+        assert_refused(name, &answer);
+        assert!(is_in(&browser).await, "{name}");
+    }
+    let in_the_query = provider.request("POST", &format!("{BACKCHANNEL}?{form}"), &[FORM], b"").await;
+    assert_refused("in the query", &in_the_query);
+    let long = format!("{form}&x={}", "x".repeat(16 * 1024));
+    assert_eq!(provider.request("POST", BACKCHANNEL, &[FORM], long.as_bytes()).await.status, 413);
+    assert!(is_in(&browser).await);
+    let more = format!("more=1&{form}");
+    assert_eq!(provider.request("POST", BACKCHANNEL, &[FORM], more.as_bytes()).await.status, 200);
+    assert!(!is_in(&browser).await);
+}
+
+#[tokio::test]
+async fn logout_10_a_token_counts_once() {
+    let (idp, scene) = cookie_rig().await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let token = idp.logout_token(None, Some(SID), |_| {});
+    assert_eq!(tell(&browser, &token).await.status, 200);
+    assert_refused("replayed", &tell(&browser, &token).await);
+    assert_eq!(reason(&scene).await, "replayed");
+    assert_eq!(tell(&browser, &idp.logout_token(None, Some(SID), |_| {})).await.status, 200, "another about the same");
+}
+
+#[tokio::test]
+async fn logout_12_known_or_not_the_answer_is_the_same() {
+    let (idp, scene) = cookie_rig().await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let known = tell(&browser, &idp.logout_token(None, Some(SID), |_| {})).await;
+    let unknown = tell(&browser, &idp.logout_token(None, Some("nobody's session"), |_| {})).await;
+    let told = |answer: &Answer| {
+        let fields = answer.fields.iter().filter(|(name, _)| name != "x-request-id" && !name.eq_ignore_ascii_case("date"));
+        (answer.status, answer.body.clone(), fields.cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(told(&known), told(&unknown));
+    assert!(known.all("set-cookie").is_empty());
+}
+
+#[tokio::test]
+async fn logout_13_15_by_session_that_one_and_by_person_all_in_every_store() {
+    for session in ["  idle: 1h\n  lifetime: 12h\n", MEMORY] {
+        let (idp, scene) = rig(session).await;
+        let ada = User::ada();
+        let (one, two) = (signed_in(&idp, &scene, &ada, SID).await, signed_in(&idp, &scene, &ada, "session 2").await);
+        let other = signed_in(&idp, &scene, &grace(), "session 3").await;
+        assert_eq!(tell(&one, &idp.logout_token(Some(&ada.sub), Some(SID), |_| {})).await.status, 200);
+        assert_eq!([is_in(&one).await, is_in(&two).await, is_in(&other).await], [false, true, true], "{session}: with a sid, that one");
+        assert_eq!(tell(&one, &idp.logout_token(Some(&ada.sub), None, |_| {})).await.status, 200);
+        assert_eq!([is_in(&one).await, is_in(&two).await, is_in(&other).await], [false, false, true], "{session}: all of hers");
+        // Whoever signs in after the sign-out is in.
+        idp.skew_clock(2);
+        let again = signed_in(&idp, &scene, &ada, "session 4").await;
+        assert!(is_in(&again).await, "{session}");
+    }
+}
+
+#[tokio::test]
+async fn logout_11_of_two_people_the_session_counts_not_the_name_beside_it() {
+    let (idp, scene) = cookie_rig().await;
+    let ada = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let grace_in = signed_in(&idp, &scene, &grace(), "session 2").await;
+    assert_eq!(tell(&ada, &idp.logout_token(Some(&grace().sub), Some(SID), |_| {})).await.status, 200);
+    assert_eq!([is_in(&ada).await, is_in(&grace_in).await], [false, true]);
+}
+
+/// The same person and session at two issuers, one of which says that they are signed out.
+#[tokio::test]
+async fn logout_11_an_issuer_speaks_for_its_own_people_alone() {
+    let (idp, other) = (HostileIdp::start().await, HostileIdp::start().await);
+    let plan = Plan::oidc(idp.issuer());
+    let second = format!(
+        "  other:\n    kind: oidc\n    issuer: \"{}\"\n    client_id: doorward\n    client_secret: {{ file: hostile }}\n    insecure_http: true\n",
+        other.issuer()
+    );
+    let routes = "\n  - { name: app, host: app.localhost, upstream: \"UPSTREAM\", provider: tenant, accept: session, rules: [{ allow: signed-in }] }\n";
+    let scene = Scene::with(Plan { provider: plan.provider.clone() + &second, routes: routes.into(), tempo: quick(), ..plan }).await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    // Signed by the other one, in its own name and in the first one's.
+    let answer = tell(&browser, &other.logout_token(Some(&User::ada().sub), Some(SID), |_| {})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(is_in(&browser).await);
+    let issuer = idp.issuer().to_owned();
+    assert_refused(
+        "in another's name",
+        &tell(&browser, &other.logout_token(None, Some(SID), |token| token.claims["iss"] = issuer.into())).await,
+    );
+    assert!(is_in(&browser).await);
+    assert_eq!(tell(&browser, &idp.logout_token(None, Some(SID), |_| {})).await.status, 200);
+    assert!(!is_in(&browser).await);
+}
+
+#[tokio::test]
+async fn logout_10_a_key_that_is_new_is_looked_for_and_a_provider_that_is_down_is_no_refusal() {
+    let (idp, scene) = cookie_rig().await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    idp.rotate_unannounced();
+    assert_eq!(tell(&browser, &idp.logout_token(None, Some(SID), |_| {})).await.status, 200);
+    assert!(!is_in(&browser).await);
+    // An edge that was started a moment ago knows no keys yet.
+    let twin = scene.twin(|text| text).await;
+    let browser = twin.visit(&browser);
+    idp.fault(Endpoint::Jwks, Fault::Status(500));
+    let token = idp.logout_token(None, Some(SID), |_| {});
+    let answer = tell(&browser, &token).await;
+    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("10")), "{}", answer.text());
+    idp.clear();
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(tell(&browser, &token).await.status, 200, "the same token is as good as before");
+}
+
+#[tokio::test]
+async fn logout_12_who_brings_many_bad_tokens_is_not_heard_for_a_while() {
+    let idp = HostileIdp::start().await;
+    let server = "  limits: { bad_credentials_per_client: 3 }\n".to_owned();
+    let scene = Scene::with(Plan { server, tempo: quick(), ..Plan::oidc(idp.issuer()) }).await;
+    let browser = scene.browser(APP);
+    for _ in 0..4 {
+        assert_eq!(tell(&browser, "x.y.z").await.status, 400);
+    }
+    let answer = tell(&browser, "x.y.z").await;
+    assert_eq!((answer.status, answer.field("retry-after")), (429, Some("60")));
+    // Bad cookies and tokens of others count elsewhere: they keep no sign-out from being heard.
+    let scene =
+        Scene::with(Plan { server: "  limits: { bad_credentials_per_client: 3 }\n".into(), tempo: quick(), ..Plan::oidc(idp.issuer()) })
+            .await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    for _ in 0..6 {
+        scene.call("/items", "x.y.z").await;
+    }
+    assert_eq!(tell(&browser, &idp.logout_token(None, Some(SID), |_| {})).await.status, 200);
+}
+
+#[tokio::test]
+async fn logout_13_a_callback_that_comes_after_the_sign_out_revives_nothing() {
+    let (idp, scene) = cookie_rig().await;
+    let mut browser = scene.browser(APP);
+    assert_eq!(tell(&browser, &idp.logout_token(None, Some(SID), |_| {})).await.status, 200);
+    idp.next_id_token(|token| token.claims["sid"] = SID.into());
+    come_back(&idp, &mut browser, "/private", &User::ada()).await;
+    assert!(!is_in(&browser).await);
+}
