@@ -1,13 +1,13 @@
 //! A browser made of an HTTP library: it keeps cookies, follows redirects one by one, and fills in the sign-in form.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use doorward_tests::idp::PASSWORD;
 use doorward_tests::scene;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
 use url::Url;
 
 use crate::world::World;
@@ -18,15 +18,23 @@ pub fn plain() -> Client {
     Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).build().expect("a client")
 }
 
-/// A client that finds every `*.localhost` of the edge and trusts its certificate authority alone.
-pub fn tls(edge: SocketAddr, authority_pem: &str) -> Client {
+/// A client that finds these hosts on loopback and trusts this certificate authority alone.
+pub fn tls(hosts: &[&str], authority_pem: &str) -> Client {
+    builder(hosts, authority_pem).timeout(PATIENCE).build().expect("a client")
+}
+
+/// The same without HTTP/2, for connections that stay open as WebSockets.
+pub fn tls_http1(hosts: &[&str], authority_pem: &str) -> Client {
+    builder(hosts, authority_pem).http1_only().build().expect("a client")
+}
+
+fn builder(hosts: &[&str], authority_pem: &str) -> ClientBuilder {
     scene::install();
     let authority = Certificate::from_pem(authority_pem.as_bytes()).expect("a certificate in PEM");
-    let mut builder = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).tls_certs_only([authority]);
-    for host in crate::edge::HOSTS {
-        builder = builder.resolve(host, edge);
-    }
-    builder.build().expect("a client")
+    let builder = Client::builder().no_proxy().redirect(redirect::Policy::none()).tls_certs_only([authority]);
+    // The port is the address's own.
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    hosts.iter().fold(builder, |builder, host| builder.resolve(host, loopback))
 }
 
 pub async fn send(request: RequestBuilder) -> Response {
@@ -72,7 +80,7 @@ impl Page {
 }
 
 /// A browser with its own cookies.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Browser {
     client: Client,
     /// By host; a cookie does not care about ports (RFC 6265 §8.5).
@@ -87,7 +95,11 @@ pub struct Browser {
 
 impl Browser {
     pub fn new(world: &World) -> Self {
-        Self { client: world.client.clone(), cookies: BTreeMap::new(), set_cookies: Vec::new(), forms: 0, visited: Vec::new() }
+        Self::with(&world.client)
+    }
+
+    pub fn with(client: &Client) -> Self {
+        Self { client: client.clone(), cookies: BTreeMap::new(), set_cookies: Vec::new(), forms: 0, visited: Vec::new() }
     }
 
     /// One request as a navigation, no redirect followed.
@@ -171,10 +183,14 @@ impl Browser {
             request = request.form(form);
         }
         let response = send(request).await;
+        self.read(url, &host, response).await
+    }
+
+    async fn read(&mut self, url: Url, host: &str, response: Response) -> Page {
         let status = response.status();
         let headers = response.headers().clone();
         for line in headers.get_all(SET_COOKIE) {
-            self.keep(&host, &String::from_utf8_lossy(line.as_bytes()));
+            self.keep(host, &String::from_utf8_lossy(line.as_bytes()));
         }
         let body = response.text().await.unwrap_or_else(|problem| panic!("{url}: half an answer: {problem:?}"));
         Page { url, status, headers, body }

@@ -1,6 +1,6 @@
 //! The `doorward` process: certificate, secrets and configuration in a folder of its own.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,10 +36,6 @@ impl Ports {
         format!("https://{app}.localhost:{}", self.public)
     }
 
-    pub fn address(self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.public).into()
-    }
-
     /// A URL on the admin listener.
     pub fn admin(self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.admin)
@@ -61,7 +57,7 @@ impl Edge {
     /// Starts `doorward serve` in front of two apps, and waits until it says it is live.
     pub async fn start(ports: Ports, provider_port: u16, apps: [SocketAddr; 2]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let authority = write_certificate(folder.path());
+        let authority = write_certificate(folder.path(), &HOSTS);
         write_secrets(folder.path());
         let config = folder.path().join("doorward.yaml");
         write(&config, &configuration(ports, provider_port, apps));
@@ -90,7 +86,7 @@ impl Edge {
 }
 
 /// An authority and a certificate of it for the hosts; answers the authority in PEM.
-fn write_certificate(folder: &Path) -> String {
+pub fn write_certificate(folder: &Path, hosts: &[&str]) -> String {
     let authority_key = KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -99,21 +95,22 @@ fn write_certificate(folder: &Path) -> String {
     let issuer = Issuer::new(authority, authority_key);
 
     let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(HOSTS.map(str::to_owned)).expect("parameters");
+    let leaf = CertificateParams::new(hosts.iter().map(|&host| host.to_owned()).collect::<Vec<_>>()).expect("parameters");
     let certificate = leaf.signed_by(&key, &issuer).expect("a certificate");
     write(&folder.join("tls.crt"), &certificate.pem());
     write_secret(&folder.join("tls.key"), &key.serialize_pem());
     authority_pem
 }
 
-fn write_secrets(folder: &Path) {
+/// The session's key and the client's secret.
+pub fn write_secrets(folder: &Path) {
     let mut key = [0; 32];
     aws_lc_rs::rand::fill(&mut key).expect("the system has randomness");
     write_secret(&folder.join("session.key"), &BASE64_STANDARD.encode(key));
     write_secret(&folder.join("client.secret"), CLIENT_SECRET);
 }
 
-fn write(path: &Path, text: &str) {
+pub fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap_or_else(|problem| panic!("failed to write `{}`: {problem}", path.display()));
 }
 

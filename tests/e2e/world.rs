@@ -37,7 +37,7 @@ impl World {
     pub async fn around(idp: Idp, ports: Ports) -> Self {
         let apps = Apps::start().await;
         let edge = Edge::start(ports, idp.port, apps.addresses()).await;
-        let client = client::tls(ports.address(), &edge.authority);
+        let client = client::tls(&crate::edge::HOSTS, &edge.authority);
         Self { idp, edge, client, apps }
     }
 

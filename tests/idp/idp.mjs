@@ -4,9 +4,10 @@
 //   node idp.mjs -                 reads one line of settings from standard input, and ends when that closes,
 //                                  so that it cannot outlive the test that started it
 //
-// Settings are JSON: port, clients, users, organizations, apis, logout_urls; see tenant.mjs. Once it listens it prints
+// Settings are JSON: port, named_port, clients, users, organizations, apis, logout_urls; see tenant.mjs. Once it listens it prints
 // `ready {"issuer": …, "port": …, "pid": …}`; everything else it says goes to standard error. What a test may ask of it
 // while it runs is in control.mjs.
+import dns from 'node:dns';
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
@@ -18,6 +19,10 @@ import { RequestLog, defaultSwitches } from './control.mjs';
 import { makeSkin } from './skin.mjs';
 
 console.info = console.error;
+
+// Who is told of a sign-out is on loopback too, whatever the system's resolver says (RFC 6761 §6.3).
+const { lookup } = dns;
+dns.lookup = (name, ...rest) => lookup(name.endsWith('.localhost') ? '127.0.0.1' : name, ...rest);
 
 const firstLineOfInput = () => new Promise((resolve, reject) => {
   const lines = createInterface({ input: process.stdin });
@@ -40,7 +45,7 @@ await new Promise((resolve, reject) => {
   server.listen(tenant.port, '127.0.0.1', resolve);
 });
 const { port } = server.address();
-const origin = `http://127.0.0.1:${port}`;
+const origin = `http://127.0.0.1:${tenant.named_port || port}`;
 // With a slash at the end, as every Auth0 issuer.
 const issuer = `${origin}/`;
 

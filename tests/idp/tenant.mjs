@@ -62,6 +62,8 @@ const apis = {
 const defaults = {
   // 0: any free one.
   port: 0,
+  // The port in its own addresses, where a test put something in between. 0: its own.
+  named_port: 0,
   users,
   organizations,
   apis,

@@ -101,7 +101,11 @@ async fn sess_32_a_domains_cookie_is_nothing_on_a_host_outside_and_the_other_way
     }
     // COOKIE-01: a host below may plant a second one.
     let good = sealed(&scene, CookiePlace::Domain(DOMAIN));
-    for (cookies, status) in [(format!("{SHARED}={good}"), 200), (format!("{SHARED}={good}; {SHARED}={good}"), 401), (format!("{SHARED}=x; {SHARED}={good}"), 401)] {
+    for (cookies, status) in [
+        (format!("{SHARED}={good}"), 200),
+        (format!("{SHARED}={good}; {SHARED}={good}"), 401),
+        (format!("{SHARED}=x; {SHARED}={good}"), 401),
+    ] {
         let answer = scene.ask(ONE, "GET", "/private", &[("cookie", &cookies)]).await;
         assert_eq!(answer.status, status, "{cookies}");
         assert_eq!(lines(&answer, SHARED), if status == 401 { vec![DELETED] } else { vec![] }, "{cookies}");
@@ -192,13 +196,19 @@ async fn hook_12_a_check_speaks_of_the_domains_cookie_at_most_once() {
     let scene = Scene::with(Plan { server: HOOKS.into(), routes, ..plan }).await;
     let asker = Asker::of(&scene);
     let idle = now().minus(Duration::from_secs(1000));
-    let seen = format!("{SHARED}={}; {OWN}=stale; app=1", session(&scene, idle, idle).seal(&keys(), CookiePlace::Domain(DOMAIN), [9; 12]).unwrap());
+    let seen = format!(
+        "{SHARED}={}; {OWN}=stale; app=1",
+        session(&scene, idle, idle).seal(&keys(), CookiePlace::Domain(DOMAIN), [9; 12]).unwrap()
+    );
     let bad = format!("{SHARED}=x; {OWN}=stale");
     for kind in Kind::ALL {
         let yes = asker.ask(kind, &Request::get(ONE, "/private").with("cookie", &seen)).await;
         assert_eq!((yes.status, yes.field("cookie")), (200, Some("app=1")), "{kind:?}");
         let set = yes.all("set-cookie");
-        assert!(set.len() <= 1 && set.iter().all(|line| line.starts_with(SHARED) && line.ends_with("; Domain=wild.localhost")), "{kind:?}: {set:?}");
+        assert!(
+            set.len() <= 1 && set.iter().all(|line| line.starts_with(SHARED) && line.ends_with("; Domain=wild.localhost")),
+            "{kind:?}: {set:?}"
+        );
         let no = asker.ask(kind, &Request::visit(ONE, "/private").with("cookie", &bad)).await;
         assert_ne!(no.status, 200, "{kind:?}");
         assert_eq!(no.all("set-cookie"), [DELETED], "{kind:?}");

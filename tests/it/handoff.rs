@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use doorward_policy::login::{Asked, Freshness, HandoffAttempt, HandoffCode, HandoffRequest, Handed, Places, ReturnTo};
+use doorward_policy::login::{Asked, Freshness, Handed, HandoffAttempt, HandoffCode, HandoffRequest, Places, ReturnTo};
 use doorward_policy::secret::Secret;
 use doorward_policy::session::{Limits, SealingKeys, Session};
 use doorward_policy::time::Timestamp;
@@ -128,6 +128,11 @@ fn with_code(address: &str, code: &str) -> String {
     format!("{}?code={code}", address.split('?').next().unwrap())
 }
 
+fn with_a_byte_changed(code: &str) -> String {
+    let (before, after) = code.split_at(code.len() - 20);
+    format!("{before}{}{}", if after.starts_with('A') { 'B' } else { 'A' }, &after[1..])
+}
+
 #[tokio::test]
 async fn handoff_01_who_signed_in_for_one_app_is_signed_in_for_the_next_on_another_domain() {
     let (idp, scene) = rig().await;
@@ -152,7 +157,11 @@ async fn handoff_01_who_signed_in_for_one_app_is_signed_in_for_the_next_on_anoth
     ];
     assert_eq!(steps, expected);
     assert_eq!(scene.app.last().one("x-auth-email"), Some("ada@acme.dev"));
-    assert!(ada.cookies(CMS).contains(&SESSION) && !ada.cookies(CMS).iter().any(|name| name.starts_with(ATTEMPT)), "{:?}", ada.cookies(CMS));
+    assert!(
+        ada.cookies(CMS).contains(&SESSION) && !ada.cookies(CMS).iter().any(|name| name.starts_with(ATTEMPT)),
+        "{:?}",
+        ada.cookies(CMS)
+    );
 
     // Another app on another domain: nobody asks the provider.
     let (way, answer) = ada.follow("https://iot.localhost/devices").await;
@@ -176,16 +185,11 @@ async fn handoff_02_a_code_is_good_once_in_one_browser_on_one_host() {
     let rows: [Row; 8] = [
         ("as it was given", |code, _| code.to_owned(), 303, "signed_in"),
         ("cut", |code, _| code[..code.len() - 1].to_owned(), 400, "handoff_unreadable"),
-        ("a byte changed", |code, _| code.replacen("code=AQ", "code=AR", 1).replacen(&code[60..61], "_", 1), 400, "handoff_unreadable"),
+        ("a byte changed", |code, _| with_a_byte_changed(code), 400, "handoff_unreadable"),
         ("none", |code, _| code.split('?').next().unwrap().to_owned(), 400, "handoff_unreadable"),
         ("twice in one address", |code, _| format!("{code}&code=x"), 400, "handoff_unreadable"),
         ("on another host", |code, _| code.replace(IOT, CMS), 400, "handoff_unreadable"),
-        (
-            "the session's cookie instead",
-            |code, ada| with_code(code, &ada.on[CMS].cookies[SESSION]),
-            400,
-            "handoff_unreadable",
-        ),
+        ("the session's cookie instead", |code, ada| with_code(code, &ada.on[CMS].cookies[SESSION]), 400, "handoff_unreadable"),
         (
             "the attempt's cookie instead",
             |code, ada| {
@@ -398,10 +402,18 @@ async fn handoff_03_the_public_host_knows_our_own_hosts_only() {
         let answer = ask(&mut ada, host, sealed_for, return_to, now()).await;
         assert_eq!((answer.status, answer.field("location"), reason(&scene).await.as_str()), (400, None, why), "{name}");
     }
-    // One that nobody waits for any more begins anew, where it came from.
+    // One that nobody waits for any more begins anew where it came from: at a click, whichever page the click is on.
     for began in [now().minus(Duration::from_secs(601)), now().plus(Duration::from_secs(90))] {
         let answer = ask(&mut ada, IOT, PUBLIC, "/devices?a=b", began).await;
         let expected = "https://iot.localhost/_doorward/login?return_to=%2Fdevices%3Fa%3Db";
+        assert_eq!((answer.status, answer.field("location"), reason(&scene).await.as_str()), (400, None, "handoff_expired"));
+        assert!(answer.text().replace("&amp;", "&").replace("&#x2f;", "/").contains(expected), "{}", answer.text());
+        let sealed = {
+            let attempt = HandoffAttempt::begin(&[5; 48], began);
+            let return_to = ReturnTo::parse("/devices?a=b", &Prefix).unwrap();
+            HandoffRequest::of(&attempt, IOT, &return_to, &Asked::default()).seal(&keys(), PUBLIC, [6; 12])
+        };
+        let answer = ada.go(&format!("https://auth.localhost/_doorward/login?handoff={sealed}&provider=tenant")).await;
         assert_eq!((answer.status, answer.location()), (302, expected));
     }
     // An app's host is no public host, whatever is sealed for it.
@@ -475,6 +487,42 @@ async fn handoff_04_with_a_store_only_the_sessions_name_is_handed_over() {
 }
 
 #[tokio::test]
+async fn handoff_08_a_long_way_back_and_a_failed_sign_in_are_not_forgotten() {
+    let (idp, scene) = rig().await;
+    let mut ada = Person::at(&scene);
+    let long = format!("https://cms.localhost/private?q={}", "a".repeat(1990));
+    let (_, redirect) = ada.follow(&long).await;
+    let (way, page) = ada.follow(&idp.refuse(redirect.location(), "access_denied", "no")).await;
+    assert_eq!((page.status, way.len()), (403, 1), "{}", page.text());
+    let text = page.text().replace("&amp;", "&").replace("&#x2f;", "/");
+    let link = text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).find(|link| link.contains("/login?")).unwrap();
+    let (_, redirect) = ada.follow(&format!("https://auth.localhost{link}")).await;
+    let (way, answer) = ada.follow(&idp.grant(redirect.location(), &User::ada())).await;
+    assert_eq!((answer.status, way.last().unwrap()), (200, &long));
+}
+
+#[tokio::test]
+async fn unstuck_02_a_browser_that_loses_the_apps_cookie_does_not_go_round_for_ever() {
+    let (idp, scene) = rig().await;
+    let mut ada = Person::at(&scene);
+    ada.sign_in(&idp, "https://cms.localhost/private", &User::ada()).await;
+    let mut rounds = 0;
+    let stopped = loop {
+        ada.browser(IOT).cookies.remove(SESSION);
+        let asked = ada.go("https://iot.localhost/devices").await;
+        if asked.status != 302 {
+            break asked;
+        }
+        let code = ada.go(asked.location()).await;
+        assert_eq!(ada.go(code.location()).await.status, 303);
+        rounds += 1;
+        assert!(rounds < 10, "round in circles");
+    };
+    assert_eq!((rounds, reason(&scene).await.as_str()), (3, "login_loop"), "{}", stopped.text());
+    assert!(ada.go("https://cms.localhost/private").await.status == 200, "only there");
+}
+
+#[tokio::test]
 async fn handoff_05_another_account_is_asked_for_although_somebody_is_signed_in() {
     let (idp, scene) = rig().await;
     let mut person = Person::at(&scene);
@@ -512,7 +560,8 @@ async fn providers_06_on_the_public_host_people_choose_among_the_providers_of_th
     assert_eq!((page.status, reason(&scene).await.as_str(), way.len()), (200, "choose_provider", 2), "{}", page.text());
     assert!(person.cookies(PUBLIC).is_empty(), "nothing has begun there");
     let text = page.text().replace("&amp;", "&").replace("&#x2f;", "/");
-    let links: Vec<&str> = text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).filter(|link| link.contains("provider=")).collect();
+    let links: Vec<&str> =
+        text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).filter(|link| link.contains("provider=")).collect();
     assert!(links.len() == 2 && links[0].ends_with("provider=second") && links[1].ends_with("provider=tenant"), "{links:?}");
     let redirect = person.go(&format!("https://auth.localhost{}", links[0])).await;
     assert_eq!(parameter(redirect.location(), "redirect_uri"), "https://auth.localhost/_doorward/callback/second");
@@ -544,7 +593,7 @@ async fn providers_06_on_the_public_host_people_choose_among_the_providers_of_th
 }
 
 #[tokio::test]
-async fn stepup_05_a_stronger_sign_in_is_asked_for_on_the_public_host() {
+async fn stepup_10_a_stronger_sign_in_is_asked_for_on_the_public_host() {
     let (idp, scene) = rig().await;
     let mut ada = Person::at(&scene);
     ada.sign_in(&idp, "https://cms.localhost/private", &User::ada()).await;

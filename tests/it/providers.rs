@@ -94,7 +94,10 @@ async fn providers_01_a_page_asks_which_and_the_choice_leads_back() {
     let text = page.text();
     let (first, second) = (text.find("Acme staff").unwrap(), text.find(">home<").or(text.find("home</")).unwrap());
     assert!(first < second, "the order of the route: {text}");
-    assert!(!text.contains("hidden</") && !text.contains("provider=hidden") && !text.contains("provider=other") && !text.contains("tenant"), "{text}");
+    assert!(
+        !text.contains("hidden</") && !text.contains("provider=hidden") && !text.contains("provider=other") && !text.contains("tenant"),
+        "{text}"
+    );
     let chosen: Vec<String> = links(&text).into_iter().filter(|link| link.contains("provider=")).collect();
     assert_eq!(chosen.len(), 2, "{chosen:?}");
     let redirect = browser.go(&chosen[1]).await;
@@ -130,7 +133,9 @@ async fn providers_02_only_what_this_place_uses_can_be_chosen() {
     for (name, host, query, expected) in rows {
         let answer = rig.scene.browser(host).go(&format!("/_doorward/login?{query}")).await;
         match expected {
-            Some(provider) => assert!(answer.status == 302 && answer.location().starts_with(rig.idp(provider).issuer()), "{name}: {answer:?}"),
+            Some(provider) => {
+                assert!(answer.status == 302 && answer.location().starts_with(rig.idp(provider).issuer()), "{name}: {answer:?}")
+            }
             None => assert_eq!((answer.status, answer.all("set-cookie").len()), (404, 0), "{name}"),
         }
     }
@@ -146,7 +151,14 @@ async fn providers_02_only_what_this_place_uses_can_be_chosen() {
 #[tokio::test]
 async fn providers_03_an_address_that_nobody_knows_says_so_and_is_shown_escaped() {
     let rig = Rig::start().await;
-    for address in ["ada@sub.acme.dev", "ada@acme.dev.evil.test", "ada", "ada@acme.dev@evil.test", "@acme.dev", "\"><script>alert(1)</script>@acme.dev"] {
+    for address in [
+        "ada@sub.acme.dev",
+        "ada@acme.dev.evil.test",
+        "ada",
+        "ada@acme.dev@evil.test",
+        "@acme.dev",
+        "\"><script>alert(1)</script>@acme.dev",
+    ] {
         let typed: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
         let mut browser = rig.scene.browser(APP);
         let page = browser.go(&format!("/_doorward/login?return_to=/x&email={typed}")).await;
@@ -194,7 +206,7 @@ async fn sess_33_a_session_of_any_of_the_routes_providers_counts_and_no_other() 
 }
 
 #[tokio::test]
-async fn jwt_30_a_token_is_verified_by_the_provider_that_issued_it_and_by_no_other() {
+async fn jwt_47_a_token_is_verified_by_the_provider_that_issued_it_and_by_no_other() {
     let rig = Rig::start().await;
     for name in ["work", "home", "hidden"] {
         let (answer, told) = rig.call(&rig.idp(name).access_token(&User::ada(), |_| {})).await;
@@ -205,19 +217,33 @@ async fn jwt_30_a_token_is_verified_by_the_provider_that_issued_it_and_by_no_oth
     }
     let issuer = rig.idp("work").issuer().to_owned();
     let far = rig.idp("other").access_token(&User::ada(), |_| {});
-    let lies = rig.idp("home").access_token(&User::ada(), |token| token.claims["iss"] = json!(issuer));
+    let lies = rig.idp("home").access_token(&User::ada(), |token| token.claims["iss"] = json!(issuer.clone()));
+    let kid = rig.idp("work").current_kid();
+    let disguised = {
+        let issuer = issuer.clone();
+        rig.idp("home").access_token(&User::ada(), |token| {
+            token.claims["iss"] = json!(issuer);
+            token.header["kid"] = json!(kid);
+        })
+    };
     let nobody = rig.idp("home").access_token(&User::ada(), |token| token.claims["iss"] = json!("https://evil.test/"));
     let nameless = rig.idp("home").access_token(&User::ada(), |token| {
         token.claims.as_object_mut().unwrap().remove("iss");
     });
-    for (name, token) in [("of another route's provider", far), ("signed by one, named by another", lies), ("of nobody's", nobody), ("of no issuer", nameless)] {
+    for (name, token) in [
+        ("of another route's provider", far),
+        ("signed by one, named by another", lies),
+        ("and with the name of that one's key", disguised),
+        ("of nobody's", nobody),
+        ("of no issuer", nameless),
+    ] {
         let (answer, told) = rig.call(&token).await;
         assert_eq!((answer.status, told), (401, None), "{name}: {}", answer.text());
     }
 }
 
 #[tokio::test]
-async fn jwt_30_the_fault_that_is_told_is_the_issuers() {
+async fn providers_07_the_fault_that_is_told_is_the_issuers() {
     let rig = Rig::start().await;
     let old = |claims: &mut serde_json::Value| {
         claims["exp"] = json!(1_700_000_000);
@@ -235,7 +261,7 @@ async fn jwt_30_the_fault_that_is_told_is_the_issuers() {
 }
 
 #[tokio::test]
-async fn jwt_30_a_provider_that_is_down_is_no_trouble_for_the_others() {
+async fn providers_08_a_provider_that_is_down_is_no_trouble_for_the_others() {
     let rig = Rig::start().await;
     rig.idp("work").fault(Endpoint::Discovery, Fault::Status(500));
     let (answer, told) = rig.call(&rig.idp("home").access_token(&User::ada(), |_| {})).await;
@@ -255,7 +281,14 @@ async fn providers_05_behind_another_proxy_the_page_is_one_redirect_away() {
         let check = asker.ask(kind, &Request::visit(APP, "/private")).await;
         assert_eq!((check.status, check.location()), (302, "https://app.localhost/_doorward/login?return_to=%2Fprivate"), "{kind:?}");
     }
-    let fields = [("host", APP), ("x-forwarded-proto", "https"), ("x-forwarded-for", "192.0.2.7"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
+    let fields = [
+        ("host", APP),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-for", "192.0.2.7"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("accept", "text/html"),
+    ];
     let page = asker.request("GET", "/_doorward/login?return_to=%2Fprivate", &fields).await;
     assert!(page.status == 200 && page.text().contains("Acme staff"), "{}", page.text());
     let token = rig.idp("home").access_token(&User::ada(), |_| {});

@@ -185,6 +185,22 @@ async fn stepup_06_what_is_demanded_is_never_the_clients_to_say() {
 }
 
 #[tokio::test]
+async fn stepup_06_a_lost_attempt_of_a_step_up_starts_again_with_its_demand() {
+    let (idp, scene) = rig().await;
+    let mut browser = signed_in(&idp, &scene, json!({})).await;
+    let redirect = browser.go("/pay/x").await;
+    browser.cookies.retain(|name, _| name == SESSION);
+    // The session that is there is not enough: it would only lead here again.
+    let again = browser.go(&path_of(&idp.grant(redirect.location(), &User::ada()))).await;
+    assert_eq!((again.status, has(again.location(), "max_age").as_deref()), (302, Some("300")), "{}", again.text());
+    let back = come_back(&idp, &mut browser, again.location(), json!({ "auth_time": now() })).await;
+    assert_eq!((back.status, back.location()), (303, "/pay/x"));
+    // The twin: enough by now.
+    let answer = browser.go(&path_of(&idp.grant(again.location(), &User::ada()))).await;
+    assert_eq!((answer.status, answer.location()), (303, "/pay/x"));
+}
+
+#[tokio::test]
 async fn stepup_07_bearers_are_told_what_is_missing() {
     let (idp, scene) = rig().await;
     let call = async |path: &str, claims: Value| {
@@ -215,11 +231,7 @@ async fn stepup_07_bearers_are_told_what_is_missing() {
 #[tokio::test]
 async fn stepup_08_behind_another_proxy_the_demand_survives_the_way_to_login() {
     let idp = HostileIdp::start().await;
-    // Asked about by name, on a host whose own rules ask nothing.
-    let routes = format!(
-        "{ROUTES}  - {{ name: named, host: both.localhost, upstream: UPSTREAM, rules: [{{ path: \"/pay/**\", allow: signed-in, step_up: {{ max_age: 1m }} }}] }}\n"
-    );
-    let scene = Scene::with(Plan { server: HOOKS.into(), routes, ..Plan::oidc(idp.issuer()) }).await;
+    let scene = Scene::with(Plan { server: HOOKS.into(), routes: ROUTES.into(), ..Plan::oidc(idp.issuer()) }).await;
     let asker = Asker::of(&scene);
     let visit = [
         ("host", APP),

@@ -16,11 +16,19 @@ use tokio_rustls::client::TlsStream;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer, read to its end.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Answer {
     pub status: u16,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Answer {
+    /// The body as text, and only its beginning: pages are long.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text: String = String::from_utf8_lossy(&self.body).chars().take(400).collect();
+        f.debug_struct("Answer").field("status", &self.status).field("fields", &self.fields).field("body", &text).finish()
+    }
 }
 
 impl Answer {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::*;
+use crate::access::StepUp;
 use crate::secret::Secret;
 use crate::session::SealingKeys;
 use crate::time::Timestamp;
@@ -129,4 +130,41 @@ fn log_01_an_attempt_does_not_print_its_secrets() {
     let attempt = attempt(1);
     let printed = format!("{attempt:?}");
     assert!(!printed.contains(&*attempt.verifier) && !printed.contains(&*attempt.nonce), "{printed}");
+}
+
+#[test]
+fn oidc_18_a_wish_fills_what_is_open_and_a_demand_stands() {
+    let wishes = |pairs: &[(&str, &str)]| {
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Wishes::read(&pairs).unwrap()
+    };
+    let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let extra = BTreeMap::from([own("prompt", "none"), own("ui_locales", "en"), own("max_age", "9")]);
+    let step_up = StepUp { max_age: Some(std::time::Duration::from_secs(300)), acr_values: vec!["a".into(), "b".into()] };
+    let wished = wishes(&[("organization", "org_2"), ("connection", "github"), ("ui_locales", "fr"), ("login_hint", "a&state=evil")]);
+    let request = AuthorizationRequest {
+        client_id: "me",
+        scope: "openid",
+        audience: None,
+        organization: Some("org_1"),
+        connection: None,
+        extra: &extra,
+        response_mode: Some("form_post"),
+        asked: &Asked { wishes: wished, step_up: Some(step_up) },
+    };
+    let url = request.url(&Url::parse("https://idp.example/authorize?prompt=none&acr_values=weak").unwrap(), &attempt(1), "sealed");
+    let all = |name: &str| url.query_pairs().filter(|(own, _)| own == name).map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
+    for (name, value) in [
+        ("organization", Some("org_1")),
+        ("connection", Some("github")),
+        ("ui_locales", Some("en")),
+        ("login_hint", Some("a&state=evil")),
+        ("state", Some("sealed")),
+        ("response_mode", Some("form_post")),
+        ("max_age", Some("300")),
+        ("acr_values", Some("a b")),
+        ("prompt", None),
+    ] {
+        assert_eq!(all(name), value.into_iter().collect::<Vec<_>>(), "{name}");
+    }
 }

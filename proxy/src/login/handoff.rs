@@ -4,27 +4,25 @@
 //! sealed code, and gets a cookie of the app's own host. All cookies of one sign-in are one session: ending it anywhere ends it
 //! everywhere.
 
-use doorward_policy::access::{CredentialFault, DenyReason};
-use doorward_policy::cookies::{self, Found};
-use doorward_policy::login::{
-    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, AttemptFault, Freshness, Handed, HandoffAttempt, HandoffCode, HandoffEntropy, HandoffRequest, ReturnTo,
-    parse_parameters,
-};
-use doorward_policy::session::{Session, SessionFault, Ticket, Tokens};
-use http::{HeaderValue, header};
+mod redeem;
 
+pub(super) use redeem::serve;
+
+use doorward_policy::access::DenyReason;
+use doorward_policy::login::{ATTEMPT_LIFETIME, Freshness, Handed, HandoffAttempt, HandoffCode, HandoffEntropy, HandoffRequest, ReturnTo};
+use doorward_policy::session::{Session, Ticket};
+use http::header;
+
+use super::Served;
 use super::begin::{begin, surplus};
-use super::errand::{Errand, HANDOFF, once};
+use super::errand::{Errand, HANDOFF};
 use super::picker::{self, Choice, PROVIDER, Said, sent};
 use super::session::live;
-use super::{Served, rounds, sign_in_path};
 use crate::entropy::{self, NoEntropy};
-use crate::gate::{Ask, cookie_fields};
-use crate::manner::Manner;
+use crate::gate::Ask;
 use crate::reply::Reply;
 use crate::respond::{self, Asker, Face};
 use crate::runtime::Runtime;
-use crate::sessions::BeginFault;
 
 /// The parameter of `handoff` on an app's host.
 const CODE: &str = "code";
@@ -101,8 +99,7 @@ fn absolute(runtime: &Runtime, host: &str, return_to: &ReturnTo) -> ReturnTo {
 /// `login?handoff=…` on the public host: a code at once for somebody who is signed in here, else a sign-in that comes back here.
 pub(super) async fn go_on(runtime: &Runtime, ask: &Ask<'_>, sealed: &str, errand: &Errand, said: Said<'_>) -> Served {
     let public = ask.target.host().name();
-    let refused =
-        |reason| Served { reason, reply: respond::show(&runtime.pages, runtime.asker(ask, None), Face::BAD_LOGIN, &[]) };
+    let refused = |reason| Served { reason, reply: respond::show(&runtime.pages, runtime.asker(ask, None), Face::BAD_LOGIN, &[]) };
     if elsewhere(runtime, ask).is_some() || runtime.settings.server.public_host.is_none() {
         return refused("handoff_not_here");
     }
@@ -113,9 +110,7 @@ pub(super) async fn go_on(runtime: &Runtime, ask: &Ask<'_>, sealed: &str, errand
     }
     let Ok(return_to) = ReturnTo::parse(&request.return_to, runtime) else { return refused("handoff_unreadable") };
     if request.is_over(ask.now) {
-        // Nobody holds the attempt any more; it begins anew where it came from.
-        let pairs = [("return_to".to_owned(), return_to.as_str().to_owned())];
-        return Served { reason: "handoff_expired", reply: Reply::redirect(302, &login_at(runtime, &request.host, &pairs)) };
+        return over(runtime, ask, &request.host, &return_to, said);
     }
     let chosen_there = request.provider.clone().filter(|_| said.email.is_none());
     let said = Said { provider: said.provider.or(chosen_there.as_deref()), ..said };
@@ -130,12 +125,14 @@ pub(super) async fn go_on(runtime: &Runtime, ask: &Ask<'_>, sealed: &str, errand
     };
     // A link that wants another account does so here as well.
     let unasked = errand.asked.wishes.get("prompt").is_none();
-    if unasked && let Some(live) = live(runtime, ask).await {
-        if runtime.belongs(&live.session, &eligible).is_ok() && request.takes(&live.session, ask.now) {
-            let reply = give_out(runtime, ask, &request, &live.session);
-            let reply = live.renewal.iter().fold(reply, |reply, renewal| reply.text_field(header::SET_COOKIE, renewal));
-            return Served { reason: "handoff_code", reply };
-        }
+    if unasked
+        && let Some(live) = live(runtime, ask).await
+        && runtime.belongs(&live.session, &eligible).is_ok()
+        && request.takes(&live.session, ask.now)
+    {
+        let reply = give_out(runtime, ask, &request, &live.session);
+        let reply = live.renewal.iter().fold(reply, |reply, renewal| reply.text_field(header::SET_COOKIE, renewal));
+        return Served { reason: "handoff_code", reply };
     }
     if request.fresh == Freshness::New {
         request = request.sent_to_sign_in(ask.now);
@@ -156,6 +153,19 @@ pub(super) async fn go_on(runtime: &Runtime, ask: &Ask<'_>, sealed: &str, errand
             picker::page(runtime, ask, &request.host, &eligible, &carried, said.email)
         }
     }
+}
+
+/// Nobody holds the attempt any more: it begins anew where it came from. By itself only after a choice on a page that was left
+/// open; hosts whose clocks disagree would send a browser round and round.
+fn over(runtime: &Runtime, ask: &Ask<'_>, host: &str, return_to: &ReturnTo, said: Said<'_>) -> Served {
+    let login = login_at(runtime, host, &[("return_to".to_owned(), return_to.as_str().to_owned())]);
+    let reply = if said.provider.is_some() || said.email.is_some() {
+        Reply::redirect(302, &login)
+    } else {
+        let asker = Asker { login_url: Some(&login), ..runtime.asker(ask, None) };
+        respond::show(&runtime.pages, asker, Face::ATTEMPT_EXPIRED, &[])
+    };
+    Served { reason: "handoff_expired", reply }
 }
 
 /// Back to the app's host, with the session or its name. RFC 9110 §15.4.4: 303, whatever brought the browser here.
@@ -180,141 +190,4 @@ fn give_out(runtime: &Runtime, ask: &Ask<'_>, request: &HandoffRequest, session:
     let Ok(sealed) = sealed else { return respond::show(&runtime.pages, runtime.asker(ask, None), Face::CANNOT_BEGIN, &[]) };
     let host = runtime.public_authority(&request.host);
     Reply::redirect(303, &format!("https://{host}{}/handoff?{CODE}={sealed}", runtime.settings.server.prefix))
-}
-
-/// Why a code signs nobody in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failure {
-    Attempt(AttemptFault),
-    /// What is handed over counts no more, or not here.
-    Session(SessionFault),
-    TooLarge,
-    StoreDown,
-    Internal,
-}
-
-impl Failure {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Attempt(AttemptFault::State) => "handoff_unreadable",
-            Self::Attempt(AttemptFault::Lost) => "attempt_lost",
-            Self::Attempt(AttemptFault::Foreign) => "attempt_foreign",
-            Self::Attempt(AttemptFault::Expired) => "handoff_expired",
-            Self::Attempt(AttemptFault::Reused) => "attempt_reused",
-            Self::Session(fault) => fault.label(),
-            Self::TooLarge => "session_too_large",
-            Self::StoreDown => "store_unreachable",
-            Self::Internal => "internal",
-        }
-    }
-
-    fn face(self) -> Face {
-        match self {
-            Self::Attempt(AttemptFault::State | AttemptFault::Foreign) => Face::BAD_CALLBACK,
-            Self::Attempt(AttemptFault::Lost) => Face::ATTEMPT_LOST,
-            Self::Attempt(AttemptFault::Expired) => Face::ATTEMPT_EXPIRED,
-            Self::Attempt(AttemptFault::Reused) => Face::ATTEMPT_REUSED,
-            Self::Session(_) | Self::Internal => Face::SIGN_IN_FAILED,
-            Self::TooLarge => Face::SESSION_TOO_LARGE,
-            Self::StoreDown => Face::STORE_DOWN,
-        }
-    }
-}
-
-impl From<BeginFault> for Failure {
-    fn from(fault: BeginFault) -> Self {
-        match fault {
-            BeginFault::TooLarge(_) => Self::TooLarge,
-            BeginFault::Store(_) => Self::StoreDown,
-            BeginFault::NoEntropy => Self::Internal,
-        }
-    }
-}
-
-/// `handoff?code=…` on an app's host.
-pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
-    if runtime.settings.server.public_host.is_none() {
-        return Served { reason: "no_endpoint", reply: respond::show(&runtime.pages, runtime.asker(ask, None), Face::NO_ENDPOINT, &[]) };
-    }
-    if ask.manner != Manner::Navigation && ask.headers.contains_key("sec-fetch-mode") {
-        return Served { reason: "not_a_navigation", reply: respond::show(&runtime.pages, runtime.asker(ask, None), Face::NOT_HERE, &[]) };
-    }
-    let pairs = parse_parameters(ask.target.query().unwrap_or("")).unwrap_or_default();
-    let sealed = once(&pairs, CODE).ok().flatten().unwrap_or_default();
-    let code = match HandoffCode::open(sealed, &runtime.keys(), ask.target.host().name()) {
-        Ok(code) => code,
-        Err(fault) => return failed(runtime, ask, None, Failure::Attempt(fault)).await,
-    };
-    match accept(runtime, ask, &code).await {
-        Ok(cookie) => {
-            let place = runtime.sessions.place(ask.target.host().name());
-            let reply = Reply::redirect(303, &code.return_to).begin_session(place, &cookie).without_attempt(&code.attempt);
-            Served { reason: "signed_in", reply: rounds::counted(runtime, ask, reply, &cookie, false) }
-        }
-        Err(failure) => failed(runtime, ask, Some(&code), failure).await,
-    }
-}
-
-/// The `Set-Cookie` value of the session on this host.
-async fn accept(runtime: &Runtime, ask: &Ask<'_>, code: &HandoffCode) -> Result<String, Failure> {
-    let host = ask.target.host().name();
-    // Whoever shows it first spends it, also in the wrong browser: a code that got into other hands is worth nothing from then on.
-    if !runtime.used_attempts.take(&code.attempt, ask.now) {
-        return Err(Failure::Attempt(AttemptFault::Reused));
-    }
-    if runtime.store.is_shared() {
-        let first = runtime.store.take(&format!("handoff/{}", code.attempt), ask.request_id, ATTEMPT_LIFETIME).await;
-        if !first.map_err(|_| Failure::StoreDown)? {
-            return Err(Failure::Attempt(AttemptFault::Reused));
-        }
-    }
-    let cookie = match cookies::find(cookie_fields(ask.headers), &format!("{ATTEMPT_COOKIE}{}", code.attempt)) {
-        Found::One(value) => Some(value),
-        Found::Absent | Found::Ambiguous => None,
-    };
-    let handed = code.redeem(cookie, &runtime.keys(), host, ask.now).map_err(Failure::Attempt)?;
-    let providers = picker::of_host(runtime, host);
-    match handed {
-        Handed::Session(session) if !runtime.sessions.is_server_side() => {
-            session.check_limits(runtime.session_limits(), ask.now).map_err(Failure::Session)?;
-            runtime.belongs(&session, &providers).map_err(Failure::Session)?;
-            if runtime.revocations.revokes(&session) {
-                return Err(Failure::Session(SessionFault::Revoked));
-            }
-            Ok(runtime.sessions.begin(*session, Tokens::default(), host).await?)
-        }
-        Handed::Ticket(ticket) if runtime.sessions.is_server_side() => {
-            let live = runtime.sessions.named(&ticket, ask.now).await.map_err(|fault| match fault {
-                CredentialFault::Session(fault) => Failure::Session(fault),
-                _ => Failure::StoreDown,
-            })?;
-            runtime.belongs(&live.session, &providers).map_err(Failure::Session)?;
-            Ok(runtime.sessions.ticket(&ticket, host)?)
-        }
-        // The store was changed on the way.
-        Handed::Session(_) | Handed::Ticket(_) => Err(Failure::Session(SessionFault::Unreadable)),
-    }
-}
-
-/// Begins anew where that may help, once and by itself; else says what happened.
-async fn failed(runtime: &Runtime, ask: &Ask<'_>, code: Option<&HandoffCode>, failure: Failure) -> Served {
-    tracing::warn!(host = ask.target.host().name(), request_id = ask.request_id, reason = failure.label(), "hand-off failed");
-    let return_to = code.and_then(|code| ReturnTo::parse(&code.return_to, runtime).ok()).unwrap_or_else(ReturnTo::root);
-    let forget = |reply: Reply| match code {
-        Some(code) if !matches!(failure, Failure::Attempt(AttemptFault::Lost | AttemptFault::Foreign)) => reply.without_attempt(&code.attempt),
-        _ => reply,
-    };
-    if let (Some(code), Failure::Attempt(fault)) = (code, failure)
-        && code.may_restart(fault)
-    {
-        let errand = Errand { retries: 1, ..Errand::to(runtime, ask.target.host().name(), return_to) };
-        let served = Box::pin(picker::go(runtime, ask, &errand, Said::default())).await;
-        return Served { reason: failure.label(), reply: forget(served.reply) };
-    }
-    let login = sign_in_path(runtime, return_to.as_str());
-    let asker = Asker { login_url: Some(&login), ..runtime.asker(ask, None) };
-    let face = failure.face();
-    let reply = respond::show(&runtime.pages, asker, face, &[]);
-    let reply = if face.status == 503 { reply.field(header::RETRY_AFTER, HeaderValue::from_static("10")) } else { reply };
-    Served { reason: failure.label(), reply: forget(reply) }
 }

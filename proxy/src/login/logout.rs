@@ -104,8 +104,9 @@ pub(super) async fn done(runtime: &Runtime, ask: &Ask<'_>) -> Served {
 async fn confirm(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish) -> Served {
     let live = live(runtime, ask).await;
     let who = live.as_ref().and_then(|live| live.identity.name().or(live.identity.email()).or(live.identity.user()));
-    let (action, everywhere) = (wish.address(runtime, wish.everywhere), wish.address(runtime, true));
-    let everywhere = (live.is_some() && !wish.everywhere).then_some(everywhere.as_str());
+    // The page offers both, whichever was asked for: a button does what it says.
+    let (action, everywhere) = (wish.address(runtime, false), wish.address(runtime, true));
+    let everywhere = live.as_ref().map(|_| everywhere.as_str());
     let page = SignOutPage { action: &action, everywhere, who, stay_url: "/" };
     Served { reason: "logout_confirm", reply: runtime.pages.sign_out(&page, Language::of(ask.headers)) }
 }

@@ -48,15 +48,16 @@ pub(super) enum Choice {
     /// Nobody signs in there, or not with that provider.
     Nobody,
     /// `named`: somebody chose it, or typed an address that did.
-    One { provider: usize, named: bool },
+    One {
+        provider: usize,
+        named: bool,
+    },
     Several(Vec<usize>),
 }
 
 impl Choice {
     /// Between the providers of one place, when nobody said anything.
-    pub(super) fn among(runtime: &Runtime, mut providers: Vec<usize>) -> Self {
-        let mut seen = Vec::new();
-        providers.retain(|provider| !seen.contains(provider) && { seen.push(*provider); true });
+    pub(super) fn among(runtime: &Runtime, providers: Vec<usize>) -> Self {
         let settings = |index: &usize| &runtime.settings.providers[*index];
         let shown = || providers.iter().filter(|index| !settings(index).hidden);
         // One that is hidden is still found by an address.
@@ -86,14 +87,21 @@ impl Choice {
     }
 }
 
-/// All providers that routes of this host use; on the public host, that any route uses.
+/// All providers that routes of this host use, each once; on the public host, that any route uses.
 pub(super) fn of_host(runtime: &Runtime, host: &str) -> Vec<usize> {
     let policy = &runtime.settings.policy;
+    let mut providers = Vec::new();
+    let mut add = |provider: usize| {
+        if !providers.contains(&provider) {
+            providers.push(provider);
+        }
+    };
     if runtime.settings.server.public_host.as_deref() == Some(host) {
-        policy.routes().iter().flat_map(|route| route.providers.iter().copied()).collect()
+        policy.routes().iter().flat_map(|route| &route.providers).copied().for_each(&mut add);
     } else {
-        policy.providers_of(host).collect()
+        policy.providers_of(host).for_each(&mut add);
     }
+    providers
 }
 
 /// Those of the route that `return_to` leads to, or else of its host.
@@ -198,8 +206,7 @@ pub(super) fn page(
     let action = format!("{}/login", runtime.settings.server.prefix);
     let hidden: Vec<(&str, &str)> = carried.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let asks = settings().any(|provider| !provider.email_domains.is_empty());
-    let email =
-        asks.then(|| EmailForm { action: &action, hidden: &hidden, typed: typed.unwrap_or_default(), unknown: typed.is_some() });
+    let email = asks.then(|| EmailForm { action: &action, hidden: &hidden, typed: typed.unwrap_or_default(), unknown: typed.is_some() });
     let page = PickerPage { app: Some(host), choices: &choices, email };
     Served { reason: "choose_provider", reply: runtime.pages.picker(&page, Language::of(ask.headers)) }
 }

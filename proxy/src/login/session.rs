@@ -80,7 +80,8 @@ pub(super) async fn page(runtime: &Runtime, ask: &Ask<'_>) -> Served {
         Err(served) => return served,
     };
     let (identity, ends) = (&live.identity, live.ends(runtime.session_limits()));
-    let provider = live.session.provider.to_string();
+    let provider = runtime.providers.iter().map(|provider| provider.settings()).find(|settings| settings.name == *live.session.provider);
+    let provider = provider.map_or_else(String::new, |settings| settings.label.clone());
     let text = |value: Option<&str>| value.map(str::to_owned);
     let page = WhoamiPage {
         name: text(identity.name()),

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 use doorward_policy::session::{KeyId, Record};
 use doorward_policy::time::Timestamp;
@@ -15,8 +14,6 @@ use super::{Held, Sessions};
 use crate::entropy;
 use crate::store::StoreFault;
 
-/// Other processes may read the changed key files a little later than we: they must be able to open what is written.
-const OTHERS: Duration = Duration::from_secs(5);
 /// Seconds after which a record that could not be written is tried again.
 const AGAIN: i64 = 30;
 /// Records written again at once.
@@ -54,9 +51,6 @@ impl Sessions {
         }
         let (Some(this), held) = (self.this.upgrade(), held.clone()) else { return };
         self.control.spawn(async move {
-            if this.store.is_shared() {
-                tokio::time::sleep(OTHERS).await;
-            }
             // Nobody closes it.
             let Ok(_slot) = this.resealing.acquire().await else { return };
             if let Err(fault) = this.seal_anew(&held).await {
@@ -90,6 +84,8 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -1,5 +1,6 @@
 //! Back-channel logout. Tests named `conf_…` are modules of the OpenID Foundation's conformance suite for relying parties.
 
+use doorward_tests::asker::HOOKS;
 use doorward_tests::client::Answer;
 use doorward_tests::hostile::{Endpoint, Fault, HostileIdp, Token, User, forge};
 use doorward_tests::scene::{APP, Plan, Scene};
@@ -268,4 +269,52 @@ async fn logout_13_a_callback_that_comes_after_the_sign_out_revives_nothing() {
     idp.next_id_token(|token| token.claims["sid"] = SID.into());
     come_back(&idp, &mut browser, "/private", &User::ada()).await;
     assert!(!is_in(&browser).await);
+}
+
+#[tokio::test]
+async fn logout_10_behind_another_proxy_a_provider_is_heard_as_well() {
+    let idp = HostileIdp::start().await;
+    let scene = Scene::with(Plan { server: HOOKS.into(), tempo: quick(), ..Plan::oidc(idp.issuer()) }).await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let address = format!("http://{}{BACKCHANNEL}", scene.edge().hook_addresses()[0]);
+    let post = async |form: String| {
+        let request = reqwest::Client::new().post(&address).header("host", APP).header("x-forwarded-proto", "https");
+        request.header(FORM.0, FORM.1).body(form).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(post(format!("logout_token=x&x={}", "x".repeat(20_000))).await, 413);
+    assert_eq!(post(format!("logout_token={}", idp.logout_token(None, Some(SID), forge::wrong_issuer))).await, 400);
+    assert!(is_in(&browser).await);
+    assert_eq!(post(format!("logout_token={}", idp.logout_token(None, Some(SID), |_| {}))).await, 200);
+    assert!(!is_in(&browser).await);
+}
+
+#[tokio::test]
+async fn dos_02_the_content_comes_whole_in_any_framing_or_the_connection_ends() {
+    let (idp, scene) = cookie_rig().await;
+    let head = format!("POST {BACKCHANNEL} HTTP/1.1\r\nhost: {APP}\r\n{}: {}\r\n", FORM.0, FORM.1);
+    let form = |sid: &str| format!("logout_token={}", idp.logout_token(None, Some(sid), |_| {}));
+    // In chunks; and the connection goes on afterwards.
+    let mut raw = scene.raw(APP).await;
+    let (one, two) = (form("1"), form("2"));
+    let (begin, end) = one.split_at(40);
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    raw.send(format!("{head}transfer-encoding: chunked\r\n\r\n{}", chunk(begin)).as_bytes()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    raw.send(format!("{}0\r\n\r\n", chunk(end)).as_bytes()).await;
+    assert_eq!(raw.answer().await.unwrap().status, 200);
+    // Whoever asks first is told to go on.
+    raw.send(format!("{head}content-length: {}\r\nexpect: 100-continue\r\n\r\n", two.len()).as_bytes()).await;
+    assert_eq!(raw.answer().await.unwrap().status, 100);
+    raw.send(two.as_bytes()).await;
+    assert_eq!(raw.answer().await.unwrap().status, 200);
+    // More than is taken, unannounced.
+    let mut raw = scene.raw(APP).await;
+    raw.send(format!("{head}transfer-encoding: chunked\r\n\r\n{}", chunk(&"x".repeat(17_000))).as_bytes()).await;
+    assert_eq!(raw.answer().await.unwrap().status, 413);
+    // Content that never ends.
+    let mut raw = scene.raw(APP).await;
+    let begun = std::time::Instant::now();
+    raw.send(format!("{head}content-length: 100\r\n\r\nlogout_token=").as_bytes()).await;
+    assert_eq!(raw.answer().await.unwrap().status, 400);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15));
 }

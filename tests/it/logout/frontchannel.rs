@@ -39,6 +39,19 @@ async fn logout_20_a_session_in_a_store_ends_by_issuer_and_sid() {
     assert_eq!(scene.metric("doorward_logouts_total{kind=\"frontchannel\",outcome=\"ok\"}").await, 1.0);
 }
 
+/// We sign out, the provider ends its session, and loads our page in a frame of its own: another app of ours learns of it so.
+#[tokio::test]
+async fn conf_oidcc_client_test_rp_frontchannel_rpinitlogout() {
+    let (idp, scene) = rig(MEMORY).await;
+    let (mut one, other_host) = (signed_in(&idp, &scene, &User::ada(), SID).await, signed_in(&idp, &scene, &User::ada(), SID).await);
+    let away = one.post("/_doorward/logout").await;
+    assert!(away.status == 303 && away.location().starts_with(&format!("{}oidc/logout?", idp.issuer())), "{:?}", away.fields);
+    assert!(is_in(&other_host).await);
+    let answer = framed(&scene, &query(idp.issuer(), SID)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(!is_in(&other_host).await);
+}
+
 #[tokio::test]
 async fn logout_20_what_names_nothing_here_changes_nothing() {
     let (idp, scene) = rig(MEMORY).await;
@@ -97,7 +110,7 @@ async fn logout_20_who_guesses_is_stopped() {
 }
 
 #[tokio::test]
-async fn logout_21_session_management_frames_are_not_offered() {
+async fn logout_21_conf_oidcc_client_test_session_management_is_not_offered() {
     let (idp, scene) = cookie_rig().await;
     let mut browser: Browser = signed_in(&idp, &scene, &User::ada(), SID).await;
     for path in ["check_session_iframe", "check_session", "session/iframe", "logout/session"] {

@@ -62,10 +62,12 @@ async fn oidc_18_a_link_sets_what_the_configuration_lets_it_and_nothing_else() {
             assert_eq!(has(answer.location(), parameter).is_some(), expected.contains(&parameter), "{name}: {parameter}");
         }
     }
-    let (_idp, scene) =
-        rig("    login_parameters: [login_hint, organization, connection]\n    connection: github\n    organization: org_1\n").await;
-    let location = scene.browser(APP).go("/_doorward/login?organization=org_2&connection=evil&login_hint=a").await.location().to_owned();
-    assert_eq!((parameter(&location, "organization"), parameter(&location, "connection")), ("org_1".into(), "github".into()));
+    let (_idp, scene) = rig("    authorize: { ui_locales: de, prompt: login }\n    organization: org_1\n").await;
+    let answer = scene.browser(APP).go("/_doorward/login?organization=org_2&ui_locales=fr&prompt=select_account&login_hint=a").await;
+    for (name, value) in [("organization", "org_1"), ("ui_locales", "de"), ("prompt", "login"), ("login_hint", "a")] {
+        assert_eq!(parameter(answer.location(), name), value, "what is configured stays");
+    }
+    let (_idp, scene) = rig("").await;
     for (prompt, passes) in [("login", true), ("none", false), ("consent", false), ("login%20none", false)] {
         let answer = scene.browser(APP).go(&format!("/_doorward/login?prompt={prompt}")).await;
         assert_eq!(has(answer.location(), "prompt").is_some(), passes, "{prompt}");

@@ -118,7 +118,8 @@ fn a_request_for_a_new_sign_in_is_met_by_one_that_came_after_it() {
     let mut request = way(1).request;
     let old = session();
     let later = NOW.plus(Duration::from_secs(5));
-    let new = Session { began: later, ..session() };
+    let mut new = session();
+    new.began = later;
     assert!(request.takes(&old, later));
     request.fresh = Freshness::New;
     assert!(!request.takes(&old, later) && !request.takes(&new, later));

@@ -240,7 +240,7 @@ pub(super) fn server() -> Server {
         drain: Duration::from_secs(5),
         hsts: None,
         state_dir: None,
-        public_url: None,
+        public_host: None,
         admin_token: None,
         example_admin_token: false,
         pages: None,

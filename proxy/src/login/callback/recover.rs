@@ -21,7 +21,7 @@ pub(super) async fn go_on(runtime: &Runtime, ask: &Ask<'_>, provider: usize, sta
     }
     let return_to = ReturnTo::parse(&state.return_to, runtime).ok()?;
     let over = matches!(fault, AttemptFault::Lost | AttemptFault::Expired | AttemptFault::Reused);
-    if over && is_signed_in_for(runtime, ask, &return_to).await {
+    if over && is_signed_in_for(runtime, ask, state, &return_to).await {
         // Another tab was faster.
         return Some(Reply::redirect(303, return_to.as_str()).without_attempt(&state.attempt));
     }
@@ -35,10 +35,14 @@ pub(super) async fn go_on(runtime: &Runtime, ask: &Ask<'_>, provider: usize, sta
     lost_again.then(|| rounds::page(runtime, ask, &[LoopCause::CookieNotReturned], &return_to))
 }
 
-/// Whether this browser holds a session that is good where `return_to` leads, on this host.
-async fn is_signed_in_for(runtime: &Runtime, ask: &Ask<'_>, return_to: &ReturnTo) -> bool {
+/// Whether this browser holds a session that is good where `return_to` leads, on this host, and for what was demanded: else it
+/// would only be sent here again.
+async fn is_signed_in_for(runtime: &Runtime, ask: &Ask<'_>, state: &State, return_to: &ReturnTo) -> bool {
     let host = ask.target.host().name();
     let Some(live) = session::live(runtime, ask).await else { return false };
+    if state.step_up.as_ref().is_some_and(|step_up| !step_up.met_by(&live.session.claims, ask.now)) {
+        return false;
+    }
     let Some(target) = destination(runtime, host, return_to).filter(|target| target.host().name() == host) else { return false };
     let route = runtime.settings.policy.route_for(&target);
     route.is_ok_and(|(_, route)| runtime.belongs(&live.session, &route.providers).is_ok())

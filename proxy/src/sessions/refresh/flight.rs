@@ -61,7 +61,7 @@ enum Turn {
 /// What the provider's answer means for the session.
 enum Brought {
     /// The next record: with everything, or only with the new refresh token, where nothing else could be proven now.
-    Record { record: Record, proven: bool },
+    Record { record: Box<Record>, proven: bool },
     /// Nothing, and the session is as it was.
     Nothing { retry_after: Option<Duration> },
     /// The provider ended it: `invalid_grant`.
@@ -183,7 +183,7 @@ impl Sessions {
             Err(retry_after) => Brought::Nothing { retry_after },
         };
         match brought {
-            Brought::Record { record, proven } => self.keep(held, provider, record, proven).await,
+            Brought::Record { record, proven } => self.keep(held, provider, *record, proven).await,
             Brought::Nothing { retry_after } => (Ending::Transient, Outcome::Failed { retry_after }, None),
             Brought::Refused => {
                 // Whoever had the lease before us may have written late.
@@ -333,7 +333,7 @@ async fn prove(provider: &Arc<ProviderRuntime>, record: &Record, answer: TokenRe
                     tracing::warn!(provider = name, "a session ends: its refreshed ID token is about somebody else");
                     unknown
                 },
-                |record| Brought::Record { record, proven: true },
+                |record| Brought::Record { record: Box::new(record), proven: true },
             )
         }
         Err(
@@ -345,7 +345,7 @@ async fn prove(provider: &Arc<ProviderRuntime>, record: &Record, answer: TokenRe
             tracing::warn!(provider = name, "tokens were refreshed, but what they say cannot be verified now");
             // It used up the old one: the next attempt needs this.
             answer.refresh_token.map_or(Brought::Nothing { retry_after: None }, |token| Brought::Record {
-                record: record.rotated(token.into()),
+                record: Box::new(record.rotated(token.into())),
                 proven: false,
             })
         }
