@@ -121,7 +121,11 @@ mod tests {
             (Method::GET, &[("accept", "*/*")], Manner::Script),
             (Method::GET, &[("accept", "application/json")], Manner::Script),
             (Method::GET, &[html, ("sec-purpose", "prefetch")], Manner::Script),
-            (Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")], Manner::Script),
+            (
+                Method::GET,
+                &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")],
+                Manner::Script,
+            ),
             (Method::GET, &[html, ("purpose", "prefetch")], Manner::Script),
             (Method::GET, &[html, ("x-moz", "prefetch")], Manner::Script),
             (Method::GET, &[html, ("x-purpose", "preview")], Manner::Script),

@@ -57,7 +57,7 @@ await main(async (browser) => {
     await open(name, 'en');
     await page.evaluate(axe);
     for (const colorScheme of SCHEMES) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'no-preference' });
+      await page.emulateMedia({ colorScheme });
       for (const width of WIDTHS) {
         await page.setViewportSize({ width, height: 800 });
         await page.screenshot({ path: path.join(settings.screenshots, `${name}-${width}-${colorScheme}.png`), fullPage: true });

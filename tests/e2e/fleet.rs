@@ -158,7 +158,8 @@ impl Fleet {
         edge::write(&folder.path().join("ca.crt"), &authority);
         edge::write_secrets(folder.path());
         let redis = plan.redis.then(RedisServer::start);
-        let app = Recorder::answering(Arc::new(|request| Some(answer(request)))).await;
+        let posts = AtomicUsize::new(0);
+        let app = Recorder::answering(Arc::new(move |request| Some(answer(request, &posts)))).await;
         let ports: Vec<Ports> = (0..plan.doors).map(|_| Ports::reserve()).collect();
 
         let at = |path: &str| {
@@ -260,13 +261,21 @@ fn name_of(number: usize) -> &'static str {
     ["auth0", "workforce"][number]
 }
 
+/// What people are shown.
+fn label_of(number: usize) -> &'static str {
+    ["Customers", "Acme staff"][number]
+}
+
 /// What the app answers to somebody.
 pub fn told(nickname: &str) -> String {
     format!("you are auth0|{nickname}")
 }
 
 /// An app that says who it is told one is, opens WebSockets, and has pages for browsers.
-fn answer(request: &Recorded) -> Vec<u8> {
+fn answer(request: &Recorded, posts: &AtomicUsize) -> Vec<u8> {
+    if request.line().starts_with("POST") {
+        posts.fetch_add(1, Ordering::SeqCst);
+    }
     if request.one("upgrade").is_some() {
         // And says `hello`.
         return b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n\x81\x05hello".to_vec();
@@ -279,7 +288,8 @@ fn answer(request: &Recorded) -> Vec<u8> {
     match path {
         "/form" => html(include_str!("form.html")),
         "/public/prefetch" => html(include_str!("prefetch.html")),
-        _ if path.starts_with("/page") => html(&format!(
+        "/public/posts" => ok(&posts.load(Ordering::SeqCst).to_string()),
+        _ if path.starts_with("/page") || path.starts_with("/vault/page") => html(&format!(
             "<!doctype html><title>{path}</title><p id=who>{}</p><form method=post action=/_doorward/logout><button>Sign out</button></form>",
             request.one("x-auth-user").unwrap_or_default()
         )),
@@ -292,11 +302,12 @@ fn configuration(plan: &Plan, ports: Ports, idps: &[Idp], app: &Recorder) -> Str
     let Plan { server, session, provider, .. } = plan;
     let port = |idp: &Idp| plan.named_port.unwrap_or(idp.port);
     let providers = idps.iter().enumerate().fold(String::new(), |mut all, (number, idp)| {
-        let (name, port) = (name_of(number), port(idp));
+        let (name, label, port) = (name_of(number), label_of(number), port(idp));
         let _ = write!(
             all,
             "  {name}:
     kind: auth0
+    label: {label}
     domain: 127.0.0.1:{port}
     insecure_http: true
     client_id: {CLIENT_ID}

@@ -5,6 +5,8 @@
 mod apps;
 mod bearer;
 mod browser;
+mod browser_app;
+mod browser_hosts;
 mod client;
 mod edge;
 mod fleet;

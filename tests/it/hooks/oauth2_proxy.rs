@@ -229,25 +229,26 @@ async fn hook_o2p_who_one_is_and_the_way_out() {
     assert_eq!((info.status, known["user"].as_str(), known["email"].as_str()), (200, Some("auth0|ada"), Some("ada@acme.dev")));
     assert!(known["groups"].as_array().unwrap().iter().any(|group| group == "admin"));
     let out = |path: &'static str| visit(&asker, path, &[]);
-    let with = async |path: &str, site: &str| {
+    let with = async |session: &str, path: &str, site: &str| {
         let fields = [
             ("host", APP),
             ("sec-fetch-site", site),
             ("sec-fetch-mode", "navigate"),
             ("accept", "text/html"),
-            ("cookie", session.as_str()),
+            ("cookie", session),
         ];
         asker.request("GET", path, &fields).await
     };
-    let local = with("/oauth2/sign_out?rd=%2Fbye", "same-origin").await;
+    // LOGOUT-01: another site's link only gets a question.
+    let question = with(&session, "/oauth2/sign_out?rd=%2Fbye", "cross-site").await;
+    assert!(question.status == 200 && question.all("set-cookie").is_empty());
+    let local = with(&session, "/oauth2/sign_out?rd=%2Fbye", "same-origin").await;
     assert_eq!((local.status, local.location()), (303, "/bye"));
     assert!(local.all("set-cookie").iter().any(|line| line.starts_with("__Host-doorward=;")));
     // Anything else ends the provider's session too.
-    let foreign = with("/oauth2/sign_out?rd=https%3A%2F%2Fevil.example%2F", "same-origin").await;
+    let (_, session) = sign_in(&scene, &asker, "ada").await;
+    let foreign = with(&session, "/oauth2/sign_out?rd=https%3A%2F%2Fevil.example%2F", "same-origin").await;
     assert!(foreign.location().contains("/v2/logout?") && !foreign.location().contains("evil"), "{}", foreign.location());
-    // LOGOUT-01: another site's link only gets a question.
-    let question = with("/oauth2/sign_out?rd=%2Fbye", "cross-site").await;
-    assert!(question.status == 200 && question.all("set-cookie").is_empty());
     assert_eq!(out("/oauth2/unknown").await.status, 404);
 }
 

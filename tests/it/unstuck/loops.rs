@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward_policy::login::Rounds;
 use doorward_policy::session::{Origin, Session};
 use doorward_policy::time::Timestamp;
 use doorward_tests::asker::{Asker, HOOKS, Kind, Request};
@@ -121,5 +122,32 @@ async fn unstuck_02_a_loop_behind_another_proxy_ends_at_login() {
         assert_eq!(back.status, 303, "{}", back.text());
         // The session is lost, the count is not.
         rounds = back.cookies().into_iter().find(|(name, _)| name == ROUNDS).map(|(name, value)| format!("{name}={value}")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn unstuck_02_a_session_that_is_revoked_or_too_large_is_told_apart() {
+    let (idp, scene) = rig("").await;
+    // Signed out elsewhere, and back again and again with a copy of the cookie.
+    let mut browser = scene.browser(APP);
+    go_round(&idp, &mut browser, 2).await;
+    assert_eq!(come_back(&idp, &mut browser, "/private").await.status, 303);
+    assert_eq!(browser.go("/private").await.status, 200, "three sign-ins that work are no loop");
+    let copy = browser.clone();
+    assert!([200, 303].contains(&browser.post("/_doorward/logout").await.status));
+    let page = copy.clone().go("/private").await;
+    assert_eq!(page.status, 400, "{}", page.text());
+    assert_eq!(scene.metric("doorward_login_loops_total{cause=\"revoked\"}").await, 1.0);
+    // The browser kept the small cookie and dropped the large one.
+    for (size, cause) in [(3700, "session_too_large"), (900, "cookie_not_returned")] {
+        let rounds = (0..3).fold(Rounds::default(), |rounds, _| rounds.and_one(now(), size));
+        let mut browser = scene.browser(APP);
+        browser.cookies.insert(ROUNDS.into(), rounds.seal(&keys(), APP, [3; 12]));
+        assert_eq!(browser.go("/private").await.status, 400, "{size}");
+        assert_eq!(scene.metric(&format!("doorward_login_loops_total{{cause=\"{cause}\"}}")).await, 1.0, "{size}");
+        // Sealed for another host, it counts nothing.
+        let mut browser = scene.browser(APP);
+        browser.cookies.insert(ROUNDS.into(), rounds.seal(&keys(), "both.localhost", [3; 12]));
+        assert_eq!(browser.go("/private").await.status, 302, "{size}");
     }
 }

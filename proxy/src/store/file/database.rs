@@ -5,6 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redb::backends::FileBackend;
@@ -17,6 +18,24 @@ use crate::store::{OpenFault, StoreFault};
 pub const FILE: &str = "doorward.redb";
 /// Memory that keeps parts of the file, in bytes.
 const CACHE: usize = 64 * 1024 * 1024;
+
+/// How long the start waits for a process that still has the file.
+const PREDECESSOR: Duration = Duration::from_secs(3);
+
+/// Why it does not open.
+enum Refusal {
+    /// Somebody has it.
+    Busy(OpenFault),
+    Other(OpenFault),
+}
+
+impl Refusal {
+    fn into_fault(self) -> OpenFault {
+        match self {
+            Self::Busy(fault) | Self::Other(fault) => fault,
+        }
+    }
+}
 
 /// How to open the database, each time anew.
 pub(super) struct Opener {
@@ -37,7 +56,18 @@ impl Opener {
         Self { place, open: Box::new(open) }
     }
 
-    fn open(&self) -> Result<Database, OpenFault> {
+    /// Opens it; a predecessor that is about to end gets a moment for it.
+    fn open_first(&self) -> Result<Database, OpenFault> {
+        let begin = Instant::now();
+        loop {
+            match self.try_open() {
+                Err(Refusal::Busy(_)) if begin.elapsed() < PREDECESSOR => std::thread::sleep(Duration::from_millis(50)),
+                opened => return opened.map_err(Refusal::into_fault),
+            }
+        }
+    }
+
+    fn try_open(&self) -> Result<Database, Refusal> {
         let mut builder = Builder::new();
         // What came to harm on the disk is found now, not by a request.
         builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
@@ -48,8 +78,9 @@ impl Opener {
         }));
         match opened {
             Ok(Ok(database)) => Ok(database),
-            Ok(Err(error)) => Err(self.fault(&error)),
-            Err(_) => Err(self.damaged("its contents make no sense")),
+            Ok(Err(error @ (Error::DatabaseAlreadyOpen | Error::LockProtocolMismatch))) => Err(Refusal::Busy(self.fault(&error))),
+            Ok(Err(error)) => Err(Refusal::Other(self.fault(&error))),
+            Err(_) => Err(Refusal::Other(self.damaged("its contents make no sense"))),
         }
     }
 
@@ -106,7 +137,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(opener: Opener) -> Result<Self, OpenFault> {
-        let database = opener.open()?;
+        let database = opener.open_first()?;
         Ok(Self { opener, database: ArcSwapOption::from_pointee(database), said: Mutex::new(None) })
     }
 
@@ -141,7 +172,7 @@ impl Shared {
         if let Some(database) = self.database() {
             return Some(database);
         }
-        match self.opener.open() {
+        match self.opener.try_open().map_err(Refusal::into_fault) {
             Ok(database) => {
                 self.database.store(Some(Arc::new(database)));
                 self.database()
