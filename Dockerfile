@@ -21,7 +21,8 @@ FROM build AS build-edge
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --locked --release -p doorward-proxy --bin doorward \
-    && install -D target/release/doorward /out/doorward
+    && install -D target/release/doorward /out/doorward \
+    && install -d -m 0700 /state
 
 FROM build AS build-demo
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
@@ -41,6 +42,8 @@ ENTRYPOINT ["doorward-demo"]
 # do not publish it.
 FROM gcr.io/distroless/cc-debian12:nonroot AS edge
 COPY --from=build-edge /out/doorward /usr/local/bin/doorward
+# For `server.state_dir`: put a volume here, and a restart forgets nothing.
+COPY --from=build-edge --chown=65532:65532 /state /var/lib/doorward
 COPY LICENSE /usr/share/doc/doorward/LICENSE
 EXPOSE 8443 8080 9090
 STOPSIGNAL SIGTERM

@@ -124,13 +124,6 @@ impl Door {
     pub fn said(&self) -> String {
         self.before.clone() + &self.process.as_ref().map(Process::said).unwrap_or_default()
     }
-
-    /// The value of a metric's sample, whose line begins so; 0 when there is none.
-    pub async fn metric(&self, line: &str) -> f64 {
-        let metrics = client::send(client::plain().get(self.ports.admin("/metrics"))).await.text().await.expect("text");
-        let found = metrics.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
-        found.unwrap_or_default()
-    }
 }
 
 /// Everything of one test.
