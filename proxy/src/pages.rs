@@ -15,7 +15,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header};
-use minijinja::{Value, context};
+use minijinja::context;
 
 pub use language::Language;
 pub use page::Page;
@@ -163,7 +163,7 @@ impl Pages {
     fn html(&self, page: Page<'_>, language: Language) -> Result<String, minijinja::Error> {
         let words = self.words(language);
         let values = context! { words => words.value(), language => language.tag(), ..page.values(words) };
-        self.templates.render(page.template(), Value::from(values))
+        self.templates.render(page.template(), values)
     }
 }
 

@@ -12,10 +12,12 @@ await main(async (browser) => {
   const fragment = page.url();
   const who = await page.textContent('#who');
 
-  // The provider knows who it is, and asks all the same.
+  // The provider knows her and gives what it has; told to ask again, it asks for more.
   await openAs(page, 'ada', `${settings.app}/page/plain`);
   const before = page.url();
   await page.goto(`${settings.app}/vault/page?sum=1`);
+  await page.locator('main a.button').first().click();
+  await page.waitForURL((url) => url.href.startsWith(settings.issuer));
   const asked = atForm(page);
   must(asked, `not asked: ${page.url()}`);
   await fillForm(page, 'ada');

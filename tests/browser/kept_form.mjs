@@ -6,7 +6,11 @@ const TEXT = 'Café <b>"&amp;" 100% + 1\n\nsecond = line; ☃';
 await main(async (browser) => {
   const context = await freshContext(browser);
   const page = await context.newPage();
-  const posts = async () => Number(await (await context.request.get(`${settings.app}/public/posts`)).text());
+  const counter = await context.newPage();
+  const posts = async () => {
+    await counter.goto(`${settings.app}/public/posts`);
+    return Number(await counter.textContent('body'));
+  };
   const fill = async () => {
     await openAs(page, 'ada', `${settings.app}/form`);
     await page.locator('input[name=title]').fill('"quoted" & <tagged>');

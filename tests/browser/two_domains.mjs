@@ -5,10 +5,6 @@ await main(async (browser) => {
   const context = await freshContext(browser);
   const page = await context.newPage();
   const [one, other] = settings.origins;
-  const first = await openAs(page, 'ada', `${one}/page?x=1`);
-  const there = await openAs(page, 'ada', `${other}/page?x=2`);
-  const who = await page.textContent('#who');
-  const url = page.url();
 
   // A host with two providers.
   await page.goto(`${settings.both}/page?x=3`);
@@ -18,7 +14,12 @@ await main(async (browser) => {
   await fillForm(page, 'eddie');
   await page.waitForURL(`${settings.both}/page?x=3`);
   const chosen = await page.textContent('#who');
-  // And still who she was elsewhere.
-  await openAs(page, 'ada', `${other}/page?x=4`);
-  return { first, there, who, url: url === `${other}/page?x=2`, choices, chosen, still: await page.textContent('#who') };
+
+  // Two that know the first alone.
+  const first = await openAs(page, 'ada', `${one}/page?x=1`);
+  const there = await openAs(page, 'ada', `${other}/page?x=2`);
+  const who = await page.textContent('#who');
+  const url = page.url();
+  await page.goto(`${settings.both}/page?x=4`);
+  return { choices, chosen, first, there, who, url: url === `${other}/page?x=2`, still: await page.textContent('#who') };
 });

@@ -42,7 +42,7 @@ pub struct Plan {
     /// The provider is reached through a port of the test's.
     pub named_port: Option<u16>,
     /// Set for `doorward`.
-    pub environment: &'static [(&'static str, &'static str)],
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Plan {
@@ -59,7 +59,7 @@ impl Default for Plan {
             token_lifetime: 86_400,
             crowd: 0,
             named_port: None,
-            environment: &[],
+            environment: Vec::new(),
         }
     }
 }
@@ -69,7 +69,7 @@ impl Default for Plan {
 pub struct Door {
     pub ports: Ports,
     config: PathBuf,
-    environment: Vec<(String, String)>,
+    environment: Vec<(&'static str, String)>,
     process: Option<Process>,
     /// What those before it said.
     before: String,
@@ -185,8 +185,7 @@ impl Fleet {
                 .replace("STATE", &state.display().to_string());
             let config = folder.path().join(format!("doorward{number}.yaml"));
             edge::write(&config, &text);
-            let environment = plan.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            let mut door = Door { ports, config, environment, process: None, before: String::new() };
+            let mut door = Door { ports, config, environment: plan.environment.clone(), process: None, before: String::new() };
             door.start().await;
             doors.push(door);
         }

@@ -8,6 +8,7 @@ mod browser;
 mod browser_app;
 mod browser_hosts;
 mod client;
+mod clock;
 mod edge;
 mod fleet;
 mod logout;

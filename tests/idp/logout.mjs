@@ -35,13 +35,16 @@ export const makeLogout = ({ origin, tenant }) => {
   /** `/oidc/logout`: OpenID Connect RP-Initiated Logout 1.0. */
   const oidc = async (req, res, query) => answer(res, await endSession(req, query));
 
-  /** `/v2/logout`: Auth0's own. With a client_id that client's URLs are allowed, without one the tenant's. */
+  /**
+   * `/v2/logout`: Auth0's own. With a client_id that client's URLs are allowed, without one the tenant's; query and
+   * fragment do not count.
+   */
   const v2 = async (req, res, query) => {
     const returnTo = query.get('returnTo');
     const clientId = query.get('client_id');
     const client = clientId && tenant.clients.find((known) => known.client_id === clientId);
     const allowed = clientId ? client?.post_logout_redirect_uris ?? [] : tenant.logout_urls;
-    if (returnTo && !allowed.includes(returnTo)) {
+    if (returnTo && !allowed.includes(returnTo.split(/[?#]/)[0])) {
       res.writeHead(400, { 'content-type': 'text/plain' })
         .end(`The "returnTo" querystring parameter "${returnTo}" is not defined as a valid URL in "Allowed Logout URLs"`);
       return;

@@ -264,7 +264,7 @@ async fn handoff_02_a_code_is_good_for_half_a_minute() {
     let (mut person, answer) = code(31, 0).await;
     assert_eq!((answer.status, reason(&scene).await.as_str()), (302, "handoff_expired"), "{}", answer.text());
     assert!(!person.cookies(IOT).contains(&SESSION));
-    let (way, answer) = person.follow(&answer.location().to_owned()).await;
+    let (way, answer) = person.follow(answer.location()).await;
     assert_eq!((answer.status, way.last().unwrap().as_str()), (200, "https://iot.localhost/devices?a=b"));
     // Once; after that it takes a click.
     let (person, answer) = code(31, 1).await;
@@ -321,7 +321,7 @@ async fn oidc_19_nobody_is_signed_in_as_somebody_else_by_a_link_to_a_code() {
     let answer = victim.go(&link).await;
     assert_eq!((answer.status, reason(&scene).await.as_str()), (302, "attempt_lost"), "{}", answer.text());
     assert!(!victim.cookies(IOT).contains(&SESSION));
-    let (_, redirect) = victim.follow(&answer.location().to_owned()).await;
+    let (_, redirect) = victim.follow(answer.location()).await;
     let (way, answer) = victim.follow(&idp.grant(redirect.location(), &User::vera())).await;
     assert_eq!(answer.status, 200, "{way:#?}");
     assert_eq!(victim.session(IOT).claims["sub"], "auth0|vera");

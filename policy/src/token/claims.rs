@@ -39,13 +39,13 @@ impl AccessTokenProfile {
         check_types(claims)?;
         check_issuer(claims, &self.issuer)?;
         check_subject(claims)?;
-        // Back-Channel Logout §2.4: a logout token may look like any other JWT but for this; it opens nothing.
-        if claims.contains_key("events") {
-            return Err(TokenFault::Events);
-        }
         // RFC 8725 §3.9: meant for us.
         if !audience(claims)?.contains(&&*self.audience) {
             return Err(TokenFault::Audience);
+        }
+        // Back-Channel Logout §2.4: a logout token may look like any other JWT but for this; it opens nothing.
+        if claims.contains_key("events") {
+            return Err(TokenFault::Events);
         }
         check_organization(claims, self.organization.as_deref())?;
         // RFC 9068 §2.2: its own type requires these.

@@ -90,15 +90,19 @@ pub(super) async fn done(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     let mut states = fields.iter().filter(|(name, _)| name == "state").map(|(_, value)| value.as_str());
     let state = states.next().filter(|_| states.next().is_none()).and_then(|text| LogoutState::open(text, &runtime.keys(), host, ask.now));
     let everywhere = state.as_ref().is_some_and(|state| state.everywhere);
+    let is_ours = state.is_some();
+    let live = live(runtime, ask).await;
+    // With one host for all sign-ins, what the browser holds here opens nothing any more: the sign-out began on another host.
+    let cleared = |reply: Reply| if is_ours && live.is_none() { without_cookies(runtime, ask, reply) } else { reply };
     if let Some(target) = state.and_then(|state| state.return_to).and_then(|text| Target::parse(&text, runtime)) {
-        return Served { reason: "signed_out", reply: Reply::redirect(303, target.as_str()) };
+        return Served { reason: "signed_out", reply: cleared(Reply::redirect(303, target.as_str())) };
     }
     // Somebody who is signed in is not told otherwise.
-    if live(runtime, ask).await.is_some() {
+    if live.is_some() {
         return confirm(runtime, ask, &Wish { everywhere: false, target: None }).await;
     }
     let page = SignedOutPage { at_provider: true, everywhere, back_url: "/" };
-    Served { reason: "signed_out", reply: runtime.pages.signed_out(&page, Language::of(ask.headers)) }
+    Served { reason: "signed_out", reply: cleared(runtime.pages.signed_out(&page, Language::of(ask.headers))) }
 }
 
 async fn confirm(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish) -> Served {

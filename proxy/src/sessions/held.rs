@@ -1,7 +1,7 @@
 //! Sessions of the store, as this process knows them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -30,7 +30,6 @@ pub struct Held {
     pub(super) refresh: super::refresh::State,
     /// How the store's record of it is sealed.
     pub(super) seal: super::reseal::Seal,
-    count: AtomicU64,
 }
 
 /// What is in it: replaced whole.
@@ -61,7 +60,6 @@ impl Held {
             told: AtomicI64::new(until.0),
             refresh: super::refresh::State::default(),
             seal: super::reseal::Seal::default(),
-            count: AtomicU64::new(0),
         }
     }
 
@@ -109,11 +107,6 @@ impl Held {
 
     fn last_used(&self) -> i64 {
         self.seen.load(Ordering::Relaxed)
-    }
-
-    /// Names each use of a random number within one process.
-    pub fn next_count(&self) -> u64 {
-        self.count.fetch_add(1, Ordering::Relaxed)
     }
 }
 

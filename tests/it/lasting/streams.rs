@@ -200,12 +200,10 @@ impl Call {
         let ending = async {
             match answer.await {
                 Err(error) => error.reason(),
-                Ok(answer) => loop {
-                    match answer.into_body().data().await {
-                        Some(Ok(_)) => panic!("a silent app"),
-                        Some(Err(error)) => return error.reason(),
-                        None => return None,
-                    }
+                Ok(answer) => match answer.into_body().data().await {
+                    Some(Ok(_)) => panic!("a silent app"),
+                    Some(Err(error)) => error.reason(),
+                    None => None,
                 },
             }
         };

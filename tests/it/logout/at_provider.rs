@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use doorward_tests::client::{Answer, Browser, parameter};
+use doorward_demo::tenant::TenantSettings;
+use doorward_tests::client::{Answer, Browser, parameter, path_of};
 use doorward_tests::hostile::{Endpoint, Fault, HostileIdp, User};
-use doorward_tests::scene::{Plan, Scene};
+use doorward_tests::scene::{APP, Plan, Scene};
+
+use crate::oidc::come_back;
 
 use super::{COOKIE, MEMORY, SID, cookie_rig, is_in, quick, rig, signed_in};
 
@@ -227,4 +230,55 @@ async fn logout_05_a_ticket_whose_store_cannot_be_read_is_ended_by_its_name() {
 /// As `is_in`, but a store that is not back yet is no answer.
 async fn is_in_soon(browser: &Browser) -> bool {
     matches!(browser.clone().go("/private").await.status, 200 | 503)
+}
+
+#[tokio::test]
+async fn logout_01_auth0_is_given_the_id_token_where_there_is_one_and_takes_its_own_address_where_there_is_none() {
+    for (session, publishes, path) in [
+        (MEMORY, true, "oidc/logout?id_token_hint=eyJ"),
+        (MEMORY, false, "v2/logout?client_id="),
+        ("  idle: 1h\n  lifetime: 12h\n", true, "v2/logout?client_id="),
+    ] {
+        let tenant = TenantSettings { rp_initiated_logout: publishes, ..TenantSettings::default() };
+        let provider = format!("    after_logout: {DONE}\n");
+        let scene = Scene::with(Plan { tenant: Some(tenant), provider, session: session.into(), tempo: quick(), ..Plan::default() }).await;
+        let mut browser = scene.signed_in(APP, "ada").await;
+        let url = sign_out(&mut browser, "?return_to=/bye").await.location().to_owned();
+        assert!(url.starts_with(&format!("{}{path}", scene.tenant.issuer())), "{url}");
+        let (back, state) = if path.starts_with("v2") {
+            let back = parameter(&url, "returnTo");
+            let state = parameter(&back, "state");
+            (back.split('?').next().unwrap().to_owned(), state)
+        } else {
+            (parameter(&url, "post_logout_redirect_uri"), parameter(&url, "state"))
+        };
+        assert_eq!(back, format!("https://app.localhost{DONE}"));
+        assert_eq!(browser.go(&format!("{DONE}?state={state}")).await.location(), "https://app.localhost/bye");
+    }
+}
+
+#[tokio::test]
+async fn logout_02_with_one_host_for_all_sign_ins_one_address_is_registered() {
+    let idp = HostileIdp::start().await;
+    let plan = Plan::oidc(idp.issuer());
+    let server = format!("  public_url: https://both.localhost\n{}", plan.server);
+    let scene = Scene::with(Plan { server, session: MEMORY.into(), tempo: quick(), ..plan }).await;
+    // A session of the app's host, as the hand-off leaves it.
+    let mut public = scene.browser("both.localhost");
+    let answer = come_back(&idp, &mut public, "/private", &User::ada()).await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let asked = scene.browser(APP).go("/private").await;
+    let code = public.go(&path_of(asked.location())).await;
+    let mut app = scene.browser(APP);
+    app.cookies.extend(asked.cookies());
+    app.go(&path_of(code.location())).await;
+    assert!(is_in(&app).await);
+    let url = sign_out(&mut app, "").await.location().to_owned();
+    assert_eq!(parameter(&url, "post_logout_redirect_uri"), format!("https://both.localhost{DONE}"));
+    let state = parameter(&url, "state");
+    assert!(!is_in(&public).await, "all cookies of one sign-in are one session");
+    let back = public.go(&format!("{DONE}?state={state}")).await;
+    assert_eq!((back.status, back.location()), (303, "https://app.localhost/"), "and from there to where one was");
+    // A state is for the host it comes back to.
+    assert_eq!(app.go(&format!("{DONE}?state={state}")).await.status, 200);
 }

@@ -58,7 +58,7 @@ async fn oidc_11_12_param_01_02_only_a_form_and_only_a_whole_one_is_an_answer() 
     let good = answer_for(&idp, redirect.location());
     let get = browser.go(&format!("{CALLBACK}?{good}")).await;
     assert_eq!((get.status, get.field("allow")), (405, Some("POST")), "OIDC-11: not in the query");
-    let rows: Vec<(&str, &str, (&str, &str), String, u16)> = vec![
+    let rows = [
         ("a query besides", "?x=1", FORM, good.clone(), 400),
         ("an empty query besides", "?", FORM, good.clone(), 400),
         ("PARAM-02 in both", "?code=c", FORM, good.clone(), 400),

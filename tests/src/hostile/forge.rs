@@ -46,6 +46,10 @@ pub enum Signature {
     Empty,
     /// The right one with one bit turned.
     Damaged,
+    /// ES256 by the key that `jwks::with_es256_key` publishes.
+    Es256,
+    /// The same with one bit turned.
+    DamagedEs256,
 }
 
 impl Token {
@@ -289,6 +293,17 @@ pub fn hs256_with_empty_secret(token: &mut Token) {
 
 pub fn damaged_signature(token: &mut Token) {
     token.signature = Signature::Damaged;
+}
+
+pub fn es256(token: &mut Token) {
+    token.header["alg"] = json!("ES256");
+    token.header["kid"] = json!(super::keys::ES256_KID);
+    token.signature = Signature::Es256;
+}
+
+pub fn damaged_es256(token: &mut Token) {
+    es256(token);
+    token.signature = Signature::DamagedEs256;
 }
 
 pub fn strangers_signature(token: &mut Token) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Fault;
-use super::keys::{base64url, stranger};
+use super::keys::{base64url, es256_jwk, stranger};
 
 /// No key at all.
 pub fn empty() -> Fault {
@@ -112,6 +112,31 @@ pub fn single_key_without_kid() -> Fault {
             key.remove("kid");
         }
     })
+}
+
+/// Three RSA keys, the one that signs among them, between keys of other kinds; none has a `kid` or an `alg`.
+///
+/// As the conformance suite publishes them for `oidcc-client-test-kid-absent-multiple-jwks`, but for their number.
+pub fn many_kinds_without_kid() -> Fault {
+    edit_keys(|keys| {
+        let (x, y) = (base64url([0x79; 32]), base64url([0x48; 32]));
+        let others = [
+            es256_jwk(),
+            json!({ "kty": "EC", "crv": "secp256k1", "use": "sig", "x": x, "y": y }),
+            json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "x": x }),
+            stranger().jwk(),
+        ];
+        keys.splice(0..0, others);
+        for key in keys.iter_mut().filter_map(Value::as_object_mut) {
+            key.remove("kid");
+            key.remove("alg");
+        }
+    })
+}
+
+/// The right keys, and one for ES256 that signs what `forge::es256` changed.
+pub fn with_es256_key() -> Fault {
+    edit_keys(|keys| keys.push(es256_jwk()))
 }
 
 /// The right keys without `alg` and `use`, which RFC 7517 leaves optional.

@@ -7,7 +7,7 @@ use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -18,10 +18,14 @@ use super::forge::{Signature, Token};
 const SLOTS: usize = 8;
 /// How many keys one provider goes through before it starts over.
 const GENERATIONS: usize = 4;
+/// What tokens call the key of [`es256_jwk`].
+pub const ES256_KID: &str = "elliptic";
 
 static POOL: [OnceLock<Arc<RsaKeyPair>>; SLOTS * GENERATIONS] = [const { OnceLock::new() }; SLOTS * GENERATIONS];
 static NEXT_SLOT: AtomicUsize = AtomicUsize::new(0);
 static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey { kid: "stranger".to_owned(), pair: Arc::new(generate()) });
+static ES256: LazyLock<EcdsaKeyPair> =
+    LazyLock::new(|| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a P-256 key can be made"));
 
 fn generate() -> RsaKeyPair {
     RsaKeyPair::generate(KeySize::Rsa2048).expect("an RSA-2048 key can be made")
@@ -30,6 +34,25 @@ fn generate() -> RsaKeyPair {
 /// A key that no provider publishes.
 pub fn stranger() -> &'static SigningKey {
     &STRANGER
+}
+
+/// The public half of a key for ES256, which every provider has and none publishes unless it is told to.
+pub fn es256_jwk() -> Value {
+    // SEC 1 §2.3.3: 4, x, y.
+    let point = ES256.public_key().as_ref();
+    json!({
+        "kty": "EC",
+        "crv": "P-256",
+        "use": "sig",
+        "alg": "ES256",
+        "kid": ES256_KID,
+        "x": base64url(&point[1..33]),
+        "y": base64url(&point[33..]),
+    })
+}
+
+fn sign_es256(message: &[u8]) -> Vec<u8> {
+    ES256.sign(&SystemRandom::new(), message).expect("a P-256 key signs").as_ref().to_vec()
 }
 
 /// A key pair under the name by which tokens refer to it.
@@ -123,6 +146,12 @@ impl KeyRing {
             Signature::Empty => Vec::new(),
             Signature::Damaged => {
                 let mut signature = self.current().sign(message.as_bytes());
+                signature[0] ^= 1;
+                signature
+            }
+            Signature::Es256 => sign_es256(message.as_bytes()),
+            Signature::DamagedEs256 => {
+                let mut signature = sign_es256(message.as_bytes());
                 signature[0] ^= 1;
                 signature
             }

@@ -85,29 +85,25 @@ impl Sessions {
         let (provider, pace) = &self.refreshing.providers[provider];
         let held = &landing.held;
         let key = held.known().record.key();
-        let (ending, outcome) = match self.turn(held, &key).await {
-            Turn::Done => (Ending::Shared, Outcome::Renewed),
-            Turn::Gone => self.gone(held),
-            Turn::Unknown => (Ending::Transient, FAILED),
-            Turn::Ours(lease) => {
-                let (ending, outcome, unwritten) = self.refresh(held, &key, provider, pace).await;
-                if let Some(record) = unwritten {
-                    self.count(provider, ending);
-                    landing.answer(outcome);
-                    self.write_later(held, provider, record, &lease).await;
-                    lease.give_back().await;
-                    return;
-                }
-                lease.give_back().await;
-                (ending, outcome)
+        let tell = |ending: Ending, outcome| {
+            self.metrics.refreshes.with_label_values(&[provider.settings().name.as_str(), ending.label()]).inc();
+            landing.answer(outcome);
+        };
+        let lease = match self.turn(held, &key).await {
+            Turn::Ours(lease) => lease,
+            Turn::Done => return tell(Ending::Shared, Outcome::Renewed),
+            Turn::Unknown => return tell(Ending::Transient, FAILED),
+            Turn::Gone => {
+                let (ending, outcome) = self.gone(held);
+                return tell(ending, outcome);
             }
         };
-        self.count(provider, ending);
-        landing.answer(outcome);
-    }
-
-    fn count(&self, provider: &ProviderRuntime, ending: Ending) {
-        self.metrics.refreshes.with_label_values(&[provider.settings().name.as_str(), ending.label()]).inc();
+        let (ending, outcome, unwritten) = self.refresh(held, &key, provider, pace).await;
+        tell(ending, outcome);
+        if let Some(record) = unwritten {
+            self.write_later(held, provider, record, &lease).await;
+        }
+        lease.give_back().await;
     }
 
     /// It ended elsewhere.
