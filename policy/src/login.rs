@@ -17,7 +17,7 @@ mod wishes;
 pub use attempt::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Attempt, AttemptEntropy, AttemptFault, State};
 pub use authorization::{AuthorizationRequest, RESERVED_PARAMETERS};
 pub use callback::{Callback, CallbackFault, parse_parameters};
-pub use handoff::{Freshness, HANDOFF_LIFETIME, Handed, HandoffAttempt, HandoffCode, HandoffEntropy, HandoffRequest};
+pub use handoff::{HANDOFF_LIFETIME, Handed, HandoffAttempt, HandoffCode, HandoffEntropy, HandoffRequest, Newness};
 pub use logout_state::LogoutState;
 pub use logout_token::{LogoutExpectation, LogoutTarget, LogoutToken};
 pub use kept_form::{FORM_LIFETIME, FORM_LIMIT, KeptForm};

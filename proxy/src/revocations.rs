@@ -15,7 +15,7 @@ use doorward_policy::session::{Revocation, Revocations, Session, SessionFacts, W
 use doorward_policy::time::Timestamp;
 use tokio::runtime::Handle;
 
-use crate::clock;
+use crate::clock::{self, Steady};
 use crate::metrics::Metrics;
 use crate::store::{Cursor, Store, StoreFault};
 
@@ -41,6 +41,8 @@ pub struct RevocationList {
     /// Not stored yet, oldest first.
     waiting: Mutex<VecDeque<Revocation>>,
     reading: tokio::sync::Mutex<Reading>,
+    /// By which entries are over.
+    steady: Steady,
     store: Arc<dyn Store>,
     /// No session lives longer.
     lifetime: Duration,
@@ -73,6 +75,7 @@ impl RevocationList {
             writing: Mutex::default(),
             waiting: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
+            steady: Steady::new(),
             store,
             lifetime,
             metrics,
@@ -128,7 +131,7 @@ impl RevocationList {
             return if self.waiting().is_empty() { Ok(()) } else { Err(StoreFault::Unreachable) };
         }
         self.metrics.revocations.with_label_values(&[entry.what.label()]).inc();
-        self.apply([&entry], clock::now());
+        self.apply([&entry]);
         let list = self.clone();
         let stored = self.control.spawn(async move {
             let outcome = list.put(&entry).await;
@@ -166,7 +169,8 @@ impl RevocationList {
             let now = clock::now();
             if now.since(swept) >= SWEEP || now < swept {
                 swept = now;
-                self.change(|set| set.sweep(now));
+                let over = self.steady.now();
+                self.change(|set| set.sweep(over));
             }
             self.metrics.revocations_active.set(i64::try_from(self.len()).unwrap_or(i64::MAX));
             self.metrics.revocations_waiting.set(i64::try_from(self.waiting().len()).unwrap_or(i64::MAX));
@@ -183,7 +187,7 @@ impl RevocationList {
         loop {
             match self.store.revocations(reading.cursor).await {
                 Ok((entries, cursor)) => {
-                    self.apply(&entries, clock::now());
+                    self.apply(&entries);
                     if cursor == reading.cursor {
                         break;
                     }
@@ -212,7 +216,7 @@ impl RevocationList {
             Err(StoreFault::Full) if !matches!(entry.what, What::Issuer(_)) => {
                 let everybody = raised([entry], clock::now());
                 tracing::error!(issuer = entry.what.issuer(), "the store is full of revocations: everybody of this issuer signs in again");
-                self.apply(&everybody, clock::now());
+                self.apply(&everybody);
                 for entry in &everybody {
                     self.store.revoke(entry).await?;
                 }
@@ -228,7 +232,7 @@ impl RevocationList {
             let now = clock::now();
             let everybody = raised(waiting.iter(), now);
             tracing::error!("too many revocations wait for the store: everybody of their issuers signs in again");
-            self.apply(&everybody, now);
+            self.apply(&everybody);
             *waiting = everybody.into();
         }
         waiting.push_back(entry);
@@ -238,7 +242,7 @@ impl RevocationList {
     async fn store_waiting(&self) {
         loop {
             let Some(entry) = self.waiting().front().cloned() else { return };
-            if entry.until > clock::now() && self.put(&entry).await.is_err() {
+            if entry.until > self.steady.now() && self.put(&entry).await.is_err() {
                 return;
             }
             let mut waiting = self.waiting();
@@ -248,7 +252,8 @@ impl RevocationList {
         }
     }
 
-    fn apply<'e>(&self, entries: impl IntoIterator<Item = &'e Revocation>, now: Timestamp) {
+    fn apply<'e>(&self, entries: impl IntoIterator<Item = &'e Revocation>) {
+        let now = self.steady.now();
         let mut entries = entries.into_iter().peekable();
         if entries.peek().is_some() {
             self.change(|set| entries.for_each(|entry| set.add(entry, now)));

@@ -13,7 +13,7 @@ const SESSION: &str = "__Host-doorward";
 const ATTEMPT: &str = "__Host-doorward-attempt.";
 
 #[tokio::test]
-async fn conf_oidcc_client_test_a_user_signs_in_and_the_app_learns_who_it_is() {
+async fn a_user_signs_in_and_the_app_learns_who_it_is() {
     let world = World::start().await;
     let mut browser = Browser::new(&world);
     let page = browser.open_as("ada", &world.cms("/articles?sort=new")).await;

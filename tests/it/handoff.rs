@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use doorward_policy::login::{Asked, Freshness, Handed, HandoffAttempt, HandoffCode, HandoffRequest, Places, ReturnTo};
+use doorward_policy::login::{Asked, Newness, Handed, HandoffAttempt, HandoffCode, HandoffRequest, Places, ReturnTo};
 use doorward_policy::secret::Secret;
 use doorward_policy::session::{Limits, SealingKeys, Session};
 use doorward_policy::time::Timestamp;
@@ -536,7 +536,7 @@ async fn handoff_05_another_account_is_asked_for_although_somebody_is_signed_in(
     assert_eq!(idp.requests(Endpoint::Token), 2);
     // A request that asked for a new session is met by what came after it, and never by itself.
     let asked = person.go("https://cms.localhost/_doorward/login?return_to=/private&prompt=login").await.location().to_owned();
-    assert_eq!(request(&asked).fresh, Freshness::New);
+    assert_eq!(request(&asked).newness, Newness::New);
     for _ in 0..2 {
         assert!(person.go(&asked).await.location().starts_with(idp.issuer()));
     }

@@ -5,6 +5,7 @@
 mod agreement;
 mod api;
 mod command_line;
+mod conformance;
 mod cors;
 mod domain;
 mod envoy_grpc;

@@ -1,5 +1,5 @@
-//! Signing in at a provider that lies, that fails, and that is merely unusual. Tests named `conf_…` are modules of the
-//! OpenID Foundation's conformance suite for relying parties.
+//! Signing in at a provider that lies, that fails, and that is merely unusual. The modules of the OpenID
+//! Foundation's conformance suite for relying parties are in `conformance`.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,16 +12,15 @@ use doorward_policy::session::SealingKeys;
 use doorward_policy::time::Timestamp;
 use doorward_proxy::keys::Tempo;
 use doorward_tests::client::{Answer, Browser, parameter, path_of};
-use doorward_tests::hostile::{
-    self, Endpoint, Fault, HostileIdp, Profile, Redirection, Signature, Token, User, discovery, forge, jwks, token_answer, userinfo,
-};
+use doorward_tests::hostile::{self, Endpoint, Fault, HostileIdp, Profile, Redirection, User, discovery, forge, token_answer, userinfo};
 use doorward_tests::scene::{APP, Plan, SESSION_KEY, Scene};
 use serde_json::json;
 
 const CALLBACK: &str = "/_doorward/callback/tenant";
 const SESSION: &str = "__Host-doorward";
 const ATTEMPT: &str = "__Host-doorward-attempt.";
-const ONE_ROUTE: &str =
+/// One app that takes sessions alone, and needs no audience.
+pub const ONE_ROUTE: &str =
     "\n  - { name: app, host: app.localhost, upstream: \"UPSTREAM\", accept: session, rules: [{ allow: signed-in }] }\n";
 
 /// Goes to `path`, signs in at the provider and comes back; the answer is the callback's.
@@ -65,7 +64,7 @@ fn attempts(browser: &Browser) -> Vec<&String> {
 }
 
 /// A calm page, nothing to be stored, nobody signed in.
-fn assert_refused(name: &str, answer: &Answer, status: u16) {
+pub fn assert_refused(name: &str, answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{name}: {}", answer.text());
     assert!(answer.field("content-type").unwrap().starts_with("text/html"), "{name}");
     assert_eq!(answer.field("cache-control"), Some("no-store"), "{name}");
@@ -75,13 +74,6 @@ fn assert_refused(name: &str, answer: &Answer, status: u16) {
     for secret in ["eyJ", "told to", "panicked", "/proxy/src"] {
         assert!(!answer.text().contains(secret), "{name}: `{secret}` in {}", answer.text());
     }
-}
-
-/// Signs in once with an ID token that is changed before it is signed: the callback's status and the reason.
-async fn with_id_token(change: impl FnOnce(&mut Token) + Send + 'static) -> (u16, String) {
-    let (idp, scene) = rig().await;
-    idp.next_id_token(change);
-    outcome(&idp, &scene).await
 }
 
 async fn outcome(idp: &HostileIdp, scene: &Scene) -> (u16, String) {
@@ -106,180 +98,6 @@ fn refused(reason: &str) -> (u16, String) {
 
 fn signed_in() -> (u16, String) {
     (303, "signed_in".to_owned())
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test() {
-    assert_eq!(with_id_token(|_| {}).await, signed_in());
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_invalid_iss() {
-    assert_eq!(with_id_token(forge::wrong_issuer).await, refused("token_issuer"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_missing_sub() {
-    assert_eq!(with_id_token(forge::missing_subject).await, refused("token_missing_claim"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_invalid_aud() {
-    assert_eq!(with_id_token(forge::for_other_client).await, refused("token_audience"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_missing_aud() {
-    assert_eq!(with_id_token(forge::missing_audience).await, refused("token_missing_claim"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_missing_iat() {
-    assert_eq!(with_id_token(forge::missing_issued_at).await, refused("token_missing_claim"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_nonce_invalid() {
-    assert_eq!(with_id_token(forge::wrong_nonce).await, refused("token_nonce"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_invalid_athash() {
-    assert_eq!(with_id_token(forge::wrong_at_hash).await, refused("token_access_token_hash"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_idtoken_sig_rs256() {
-    assert_eq!(with_id_token(|token| assert_eq!(token.header["alg"], "RS256")).await, signed_in());
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_idtoken_sig_none_oidc_16_is_refused() {
-    assert_eq!(with_id_token(forge::alg_none).await, refused("token_algorithm"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_invalid_sig_rs256() {
-    assert_eq!(with_id_token(forge::damaged_signature).await, refused("token_signature"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_invalid_sig_hs256() {
-    let with_the_secret = |token: &mut Token| {
-        token.header["alg"] = json!("HS256");
-        token.signature = Signature::Hmac(hostile::CLIENT_SECRET.into());
-    };
-    assert_eq!(with_id_token(with_the_secret).await, refused("token_algorithm"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_kid_absent_single_jwks() {
-    let (idp, scene) = rig().await;
-    idp.fault(Endpoint::Jwks, jwks::single_key_without_kid());
-    idp.next_id_token(forge::no_kid);
-    idp.next_access_token(forge::no_kid);
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_kid_absent_multiple_jwks_all_are_tried() {
-    let (idp, scene) = rig().await;
-    idp.rotate();
-    idp.next_id_token(forge::no_kid);
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-    // JWT-10: but not any number of them.
-    let (idp, scene) = rig().await;
-    idp.fault(Endpoint::Jwks, jwks::crowded(10));
-    idp.next_id_token(forge::no_kid);
-    assert_eq!(outcome(&idp, &scene).await, refused("token_unknown_key"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_userinfo_invalid_sub() {
-    let (idp, scene) = rig_with("    userinfo: true\n").await;
-    idp.fault(Endpoint::Userinfo, userinfo::other_subject());
-    assert_eq!(outcome(&idp, &scene).await, refused("userinfo_subject"));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_scope_userinfo_claims() {
-    let idp = HostileIdp::start().await;
-    // Without an audience the access token is opaque: the e-mail address comes from the userinfo endpoint or not at all.
-    let plan = Plan { provider: "    userinfo: true\n".into(), routes: ONE_ROUTE.into(), ..Plan::oidc(idp.issuer()) };
-    let scene = Scene::with(plan).await;
-    idp.next_id_token(|token| token.without("email"));
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-    assert_eq!(scene.app.last().one("x-auth-email"), Some("ada@acme.dev"));
-    let asked: Vec<_> = idp.log().into_iter().filter(|request| request.endpoint == Endpoint::Userinfo).collect();
-    assert_eq!(asked.len(), 1);
-    assert!(asked[0].header("authorization").unwrap().starts_with("Bearer ") && !asked[0].target.contains('?'));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_client_secret_basic_oidc_14_both_halves_are_form_encoded() {
-    // The default secret holds a space and `+/%&=`.
-    let profile = Profile { client_id: "door+ward%:x/1".into(), ..Profile::default() };
-    let idp = HostileIdp::start_as(profile).await;
-    let client = "    client_id: \"door+ward%:x/1\"\n    client_secret: { file: hostile }";
-    let scene = Scene::with(Plan { client: Some(client.into()), ..Plan::oidc(idp.issuer()) }).await;
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-    let request = idp.log().into_iter().find(|request| request.endpoint == Endpoint::Token).unwrap();
-    let basic = STANDARD.decode(request.header("authorization").unwrap().strip_prefix("Basic ").unwrap()).unwrap();
-    assert!(String::from_utf8(basic).unwrap().starts_with("door%2Bward%25%3Ax%2F1:a+secret"));
-    assert_eq!((request.field("client_secret"), request.field("client_id")), (None, None));
-    assert!(request.field("code_verifier").is_some_and(|verifier| (43..=128).contains(&verifier.len())), "OIDC-05");
-    assert!(!request.target.contains('?'), "OIDC-05: nothing of it in an address");
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_discovery_openid_config_and_jwks_uri_keys() {
-    let idp = HostileIdp::start_as(Profile { issuer_path: "/realms/staff".into(), ..Profile::default() }).await;
-    let scene = Scene::with(Plan::oidc(idp.issuer())).await;
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-    assert_eq!((idp.requests(Endpoint::Discovery), idp.requests(Endpoint::Jwks)), (1, 1));
-    assert_eq!(idp.log()[0].target, "/realms/staff/.well-known/openid-configuration");
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_discovery_issuer_mismatch() {
-    let (idp, scene) = rig().await;
-    idp.fault(Endpoint::Discovery, discovery::issuer("https://evil.test/"));
-    assert_eq!(scene.browser(APP).go("/private").await.status, 503);
-    assert_eq!((idp.requests(Endpoint::Jwks), idp.requests(Endpoint::Authorize)), (0, 0));
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_signing_key_rotation() {
-    let (idp, scene) = rig().await;
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-    idp.rotate();
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-    idp.rotate();
-    idp.withdraw_previous_keys();
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_signing_key_rotation_just_before_signing() {
-    let (idp, scene) = rig().await;
-    let mut browser = scene.browser(APP);
-    let location = begin(&mut browser, "/private").await;
-    let callback = idp.grant(&location, &User::ada());
-    idp.rotate_unannounced();
-    assert_eq!(browser.go(&path_of(&callback)).await.status, 303);
-}
-
-#[tokio::test]
-async fn conf_oidcc_client_test_aggregated_and_distributed_claims_are_never_fetched() {
-    let (idp, scene) = rig().await;
-    let elsewhere = idp.elsewhere().to_owned();
-    idp.next_id_token(move |token| {
-        forge::aggregated_claims(token);
-        token.claims["_claim_names"]["roles"] = json!("src2");
-        token.claims["_claim_sources"]["src2"] = json!({ "endpoint": format!("{elsewhere}/claims"), "access_token": "x" });
-    });
-    assert_eq!(outcome(&idp, &scene).await, signed_in());
-    assert_eq!((idp.requests_elsewhere(), idp.requests(Endpoint::Elsewhere)), (0, 0));
 }
 
 #[tokio::test]

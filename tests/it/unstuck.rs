@@ -1,6 +1,6 @@
 //! Sign-ins that cannot get stuck: lost and expired attempts, tabs that overtake each other, loops, looks ahead.
 
-mod by_form;
+pub mod by_form;
 mod links;
 mod loops;
 mod restarts;

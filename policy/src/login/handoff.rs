@@ -69,7 +69,7 @@ pub struct HandoffRequest {
     pub retries: u8,
     /// Which sessions of the public host are good enough.
     #[serde(rename = "f", default)]
-    pub fresh: Freshness,
+    pub newness: Newness,
     #[serde(rename = "k", default)]
     pub asked: Asked,
 }
@@ -77,7 +77,7 @@ pub struct HandoffRequest {
 /// How new the session has to be that is handed over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Freshness {
+pub enum Newness {
     /// Any live one.
     #[default]
     Any,
@@ -155,7 +155,7 @@ impl HandoffRequest {
             provider: None,
             began: attempt.began,
             retries: 0,
-            fresh: if other { Freshness::New } else { Freshness::Any },
+            newness: if other { Newness::New } else { Newness::Any },
             asked: asked.clone(),
         }
     }
@@ -180,10 +180,10 @@ impl HandoffRequest {
 
     /// Whether a live session is new and strong enough.
     pub fn takes(&self, session: &Session, now: Timestamp) -> bool {
-        let new = match self.fresh {
-            Freshness::Any => true,
-            Freshness::New => false,
-            Freshness::Since(time) => session.began >= time,
+        let new = match self.newness {
+            Newness::Any => true,
+            Newness::New => false,
+            Newness::Since(time) => session.began >= time,
         };
         new && self.asked.step_up.as_ref().is_none_or(|step_up| step_up.met_by(&session.claims, now))
     }
@@ -191,11 +191,11 @@ impl HandoffRequest {
     /// The same, once somebody was sent to sign in for it.
     #[must_use]
     pub fn sent_to_sign_in(self, now: Timestamp) -> Self {
-        let fresh = match self.fresh {
-            Freshness::New => Freshness::Since(now),
-            Freshness::Any | Freshness::Since(_) => self.fresh,
+        let newness = match self.newness {
+            Newness::New => Newness::Since(now),
+            Newness::Any | Newness::Since(_) => self.newness,
         };
-        Self { fresh, ..self }
+        Self { newness, ..self }
     }
 }
 

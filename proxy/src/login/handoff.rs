@@ -9,7 +9,7 @@ mod redeem;
 pub(super) use redeem::serve;
 
 use doorward_policy::access::DenyReason;
-use doorward_policy::login::{ATTEMPT_LIFETIME, Freshness, Handed, HandoffAttempt, HandoffCode, HandoffEntropy, HandoffRequest, ReturnTo};
+use doorward_policy::login::{ATTEMPT_LIFETIME, Handed, HandoffAttempt, HandoffCode, HandoffEntropy, HandoffRequest, Newness, ReturnTo};
 use doorward_policy::session::{Session, Ticket};
 use http::header;
 
@@ -134,7 +134,7 @@ pub(super) async fn go_on(runtime: &Runtime, ask: &Ask<'_>, sealed: &str, errand
         let reply = live.renewal.iter().fold(reply, |reply, renewal| reply.text_field(header::SET_COOKIE, renewal));
         return Served { reason: "handoff_code", reply };
     }
-    if request.fresh == Freshness::New {
+    if request.newness == Newness::New {
         request = request.sent_to_sign_in(ask.now);
     }
     let mut asked = request.asked.clone();

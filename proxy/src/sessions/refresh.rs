@@ -5,6 +5,7 @@
 //! into the store before anybody is told. While the provider cannot be reached, sessions go on for a grace after their
 //! token's end; then nobody can say who they are, and that is 503, never a sign-in.
 
+mod answer;
 mod flight;
 mod lease;
 mod pace;

@@ -29,7 +29,7 @@ async fn sign_out(browser: &mut Browser, query: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_init_logout() {
+async fn conf_rp_initiated_oidcc_client_test_rp_init_logout() {
     let (idp, scene) = coming_back(MEMORY).await;
     let mut browser = signed_in(&idp, &scene, &User::ada(), SID).await;
     let copy = browser.clone();
@@ -48,7 +48,7 @@ async fn conf_oidcc_client_test_rp_init_logout() {
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_init_logout_other_state() {
+async fn conf_rp_initiated_oidcc_client_test_rp_init_logout_other_state() {
     let (idp, scene) = coming_back(MEMORY).await;
     let mut browser = signed_in(&idp, &scene, &User::ada(), SID).await;
     sign_out(&mut browser, "").await;
@@ -66,7 +66,7 @@ async fn conf_oidcc_client_test_rp_init_logout_other_state() {
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_init_logout_no_state() {
+async fn conf_rp_initiated_oidcc_client_test_rp_init_logout_no_state() {
     let (idp, scene) = coming_back(MEMORY).await;
     let mut browser = signed_in(&idp, &scene, &User::ada(), SID).await;
     // Whoever is signed in is not told otherwise by a link.

@@ -2,10 +2,11 @@
 
 use doorward_tests::asker::HOOKS;
 use doorward_tests::client::Answer;
-use doorward_tests::hostile::{Endpoint, Fault, HostileIdp, Token, User, forge};
+use doorward_tests::hostile::{Endpoint, Fault, HostileIdp, Token, User, forge, jwks};
 use doorward_tests::scene::{APP, Plan, Scene};
 
 use super::{BACKCHANNEL, FORM, MEMORY, SID, cookie_rig, grace, is_in, quick, reason, rig, signed_in, tell};
+use crate::frames;
 use crate::oidc::come_back;
 
 /// 400 as §2.8 has it: JSON that nobody keeps, and nothing about any session in it.
@@ -20,17 +21,21 @@ fn assert_refused(name: &str, answer: &Answer) {
 /// Sends one changed token about a live session: nothing may happen. And then the same unchanged: it ends.
 async fn refuses(change: fn(&mut Token), label: &str) {
     let (idp, scene) = cookie_rig().await;
-    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    refuses_of(&idp, &scene, change, label).await;
+}
+
+async fn refuses_of(idp: &HostileIdp, scene: &Scene, change: fn(&mut Token), label: &str) {
+    let browser = signed_in(idp, scene, &User::ada(), SID).await;
     let sub = &User::ada().sub;
     assert_refused(label, &tell(&browser, &idp.logout_token(Some(sub), Some(SID), change)).await);
-    assert_eq!(reason(&scene).await, label);
+    assert_eq!(reason(scene).await, label);
     assert!(is_in(&browser).await, "{label}");
     assert_eq!(tell(&browser, &idp.logout_token(Some(sub), Some(SID), |_| {})).await.status, 200, "{label}");
     assert!(!is_in(&browser).await, "{label}");
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout() {
+async fn conf_back_channel_oidcc_client_test_rp_backchannel_rpinitlogout() {
     let (idp, scene) = cookie_rig().await;
     let mut browser = signed_in(&idp, &scene, &User::ada(), SID).await;
     let copy = browser.clone();
@@ -44,37 +49,40 @@ async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout() {
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_alg_none() {
+async fn conf_back_channel_oidcc_client_test_rp_backchannel_rpinitlogout_alg_none() {
     refuses(forge::alg_none, "token_algorithm").await;
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_no_event() {
+async fn conf_back_channel_oidcc_client_test_rp_backchannel_rpinitlogout_no_event() {
     refuses(|token| token.without("events"), "token_missing_claim").await;
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_with_nonce() {
+async fn conf_back_channel_oidcc_client_test_rp_backchannel_rpinitlogout_with_nonce() {
     refuses(|token| token.claims["nonce"] = "n-0S6_WzA2Mj".into(), "token_nonce").await;
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg() {
-    refuses(forge::hs256_with_public_key, "token_algorithm").await;
+async fn conf_back_channel_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg() {
+    let (idp, scene) = cookie_rig().await;
+    // A right signature by a key that the provider publishes; only the algorithm is not the one that was agreed on.
+    idp.fault(Endpoint::Jwks, jwks::with_es256_key());
+    refuses_of(&idp, &scene, forge::es256, "token_algorithm").await;
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_aud() {
+async fn conf_back_channel_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_aud() {
     refuses(forge::for_other_client, "token_audience").await;
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_event() {
+async fn conf_back_channel_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_event() {
     refuses(|token| token.claims["events"] = serde_json::json!({ "http://schemas.openid.net/event/other": {} }), "token_events").await;
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_iss() {
+async fn conf_back_channel_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_iss() {
     refuses(forge::wrong_issuer, "token_issuer").await;
 }
 
@@ -317,4 +325,19 @@ async fn dos_02_the_content_comes_whole_in_any_framing_or_the_connection_ends() 
     raw.send(format!("{head}content-length: 100\r\n\r\nlogout_token=").as_bytes()).await;
     assert_eq!(raw.answer().await.unwrap().status, 400);
     assert!(begun.elapsed() < std::time::Duration::from_secs(15));
+}
+
+#[tokio::test]
+async fn logout_10_over_http2_as_well() {
+    let (idp, scene) = cookie_rig().await;
+    let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
+    let post = async |form: String| {
+        let request = http::Request::post(format!("https://{APP}{BACKCHANNEL}")).header(FORM.0, FORM.1).body(()).unwrap();
+        frames::ask(scene.address(), &scene.ca, request, form.as_bytes()).await.unwrap().status().as_u16()
+    };
+    assert_eq!(post(format!("x={}", "x".repeat(17_000))).await, 413);
+    assert_eq!(post(format!("logout_token={}", idp.logout_token(None, Some(SID), forge::wrong_issuer))).await, 400);
+    assert!(is_in(&browser).await);
+    assert_eq!(post(format!("logout_token={}", idp.logout_token(None, Some(SID), |_| {}))).await, 200);
+    assert!(!is_in(&browser).await);
 }

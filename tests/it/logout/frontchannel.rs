@@ -1,6 +1,6 @@
 //! Front-channel logout: a page in a frame of the provider's.
 
-use doorward_tests::client::{Answer, Browser};
+use doorward_tests::client::Answer;
 use doorward_tests::hostile::{Endpoint, HostileIdp, User};
 use doorward_tests::scene::{APP, Plan, Scene};
 
@@ -25,7 +25,7 @@ fn assert_framable_by(answer: &Answer, origin: &str) {
 }
 
 #[tokio::test]
-async fn logout_20_a_session_in_a_store_ends_by_issuer_and_sid() {
+async fn conf_beyond_oidcc_client_test_rp_frontchannel_opinitlogout_logout_20() {
     let (idp, scene) = rig(MEMORY).await;
     let (one, two) =
         (signed_in(&idp, &scene, &User::ada(), SID).await, signed_in(&idp, &scene, &User::ada(), "a provider's session 2").await);
@@ -41,7 +41,7 @@ async fn logout_20_a_session_in_a_store_ends_by_issuer_and_sid() {
 
 /// We sign out, the provider ends its session, and loads our page in a frame of its own: another app of ours learns of it so.
 #[tokio::test]
-async fn conf_oidcc_client_test_rp_frontchannel_rpinitlogout() {
+async fn conf_front_channel_oidcc_client_test_rp_frontchannel_rpinitlogout() {
     let (idp, scene) = rig(MEMORY).await;
     let (mut one, other_host) = (signed_in(&idp, &scene, &User::ada(), SID).await, signed_in(&idp, &scene, &User::ada(), SID).await);
     let away = one.post("/_doorward/logout").await;
@@ -107,15 +107,4 @@ async fn logout_20_who_guesses_is_stopped() {
         assert_eq!(framed(&scene, &query(idp.issuer(), &format!("a guess at a session {at}"))).await.status, 200);
     }
     assert_eq!(framed(&scene, &query(idp.issuer(), "a guess at a session 5")).await.status, 429);
-}
-
-#[tokio::test]
-async fn logout_21_conf_oidcc_client_test_session_management_is_not_offered() {
-    let (idp, scene) = cookie_rig().await;
-    let mut browser: Browser = signed_in(&idp, &scene, &User::ada(), SID).await;
-    for path in ["check_session_iframe", "check_session", "session/iframe", "logout/session"] {
-        assert_eq!(browser.go(&format!("/_doorward/{path}")).await.status, 404, "{path}");
-    }
-    // Its neighbour is there.
-    assert_eq!(browser.go("/_doorward/session").await.status, 200);
 }

@@ -78,10 +78,36 @@ fn other_subject(token: &mut Token) {
 }
 
 #[tokio::test]
+async fn conf_refresh_oidcc_client_test_refresh_token() {
+    let idp = HostileIdp::start().await;
+    let scene = Scene::with(hostile_plan(&idp)).await;
+    let mut browser = signed_in_there(&scene, &idp, 0).await;
+    assert_eq!(asked_there(&idp), 0);
+    assert_eq!(browser.fetch("/private").await.status, 200);
+    assert_eq!((asked_there(&idp), outcomes(&scene, "ok").await), (1, 1.0));
+    let request = idp.log().into_iter().rfind(|request| request.endpoint == Endpoint::Token).unwrap();
+    assert_eq!(request.field("grant_type").as_deref(), Some("refresh_token"));
+    // The suite fails a client that asks for more than was granted (RFC 6749 §6); ours asks for the same by silence.
+    assert_eq!((request.field("scope"), request.field("refresh_token")), (None, refresh_tokens(&idp).pop()));
+    a_moment().await;
+    assert_eq!((browser.fetch("/private").await.status, asked_there(&idp)), (200, 1), "and the new token is as good as new");
+}
+
+#[tokio::test]
+async fn conf_refresh_oidcc_client_test_refresh_token_invalid_issuer() {
+    assert_eq!(ends(forge::wrong_issuer).await, Some(1));
+    assert_eq!(ends(|_| {}).await, None);
+}
+
+#[tokio::test]
+async fn conf_refresh_oidcc_client_test_refresh_token_invalid_sub() {
+    assert_eq!(ends(other_subject).await, Some(1));
+    assert_eq!(ends(|_| {}).await, None);
+}
+
+#[tokio::test]
 async fn refr_04_only_an_id_token_for_the_same_person_from_the_same_place_is_believed() {
     let refused: &[(&str, Forge)] = &[
-        ("oidcc-client-test-refresh-token-invalid-issuer", forge::wrong_issuer),
-        ("oidcc-client-test-refresh-token-invalid-sub", other_subject),
         ("another client's", forge::for_other_client),
         ("another nonce", |token| token.claims["nonce"] = "another".into()),
         ("expired", forge::expired),
@@ -94,7 +120,6 @@ async fn refr_04_only_an_id_token_for_the_same_person_from_the_same_place_is_bel
         assert_eq!(ends(*forge).await, Some(1), "{name}");
     }
     let accepted: &[(&str, Forge)] = &[
-        ("oidcc-client-test-refresh-token", |_| {}),
         ("audience in an array", forge::audience_in_array),
         ("right azp", forge::right_azp),
         ("right at_hash", forge::right_at_hash),

@@ -18,7 +18,7 @@ fn answer_for(idp: &HostileIdp, location: &str) -> String {
 }
 
 /// Posts as the provider's page makes a browser do: cookies that keep to their own site stay at home.
-async fn post(browser: &mut Browser, path: &str, kind: (&str, &str), body: &str) -> Answer {
+pub async fn post(browser: &mut Browser, path: &str, kind: (&str, &str), body: &str) -> Answer {
     let at_home = browser.cookies.remove(SESSION);
     let answer = browser.request("POST", path, &[&CROSS_SITE[..], &[kind]].concat(), body.as_bytes()).await;
     browser
@@ -93,7 +93,7 @@ async fn oidc_11_12_param_01_02_only_a_form_and_only_a_whole_one_is_an_answer() 
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_form_post_error() {
+async fn conf_form_post_oidcc_client_test_form_post_error() {
     let (idp, scene) = rig(BY_FORM).await;
     let mut browser = scene.browser(APP);
     let redirect = browser.go("/private").await;

@@ -112,7 +112,7 @@ async fn oidc_15_an_organization_that_a_link_asks_for_must_come_back() {
 }
 
 #[tokio::test]
-async fn conf_oidcc_client_test_3rd_party_init_login() {
+async fn conf_third_party_oidcc_client_test_3rd_party_init_login() {
     let (idp, scene) = rig("    third_party_login: true\n").await;
     let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let issuer = encode(idp.issuer());

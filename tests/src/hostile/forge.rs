@@ -122,8 +122,11 @@ pub const ACCEPTED: &[Named] = &[
 /// The member of a logout token's `events` (Back-Channel Logout 1.0 §2.4).
 pub const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// What no relying party may accept as a logout token, and the label under which we refuse it.
-pub const LOGOUT_REFUSED: &[(&str, fn(&mut Token), &str)] = &[
+/// A named change, and the label under which it is refused.
+pub type Refused = (&'static str, fn(&mut Token), &'static str);
+
+/// What no relying party may accept as a logout token.
+pub const LOGOUT_REFUSED: &[Refused] = &[
     ("issuer without its final slash", issuer_without_slash, "token_issuer"),
     ("missing iss", missing_issuer, "token_missing_claim"),
     ("missing aud", missing_audience, "token_missing_claim"),

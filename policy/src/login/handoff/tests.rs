@@ -121,7 +121,7 @@ fn a_request_for_a_new_sign_in_is_met_by_one_that_came_after_it() {
     let mut new = session();
     new.began = later;
     assert!(request.takes(&old, later));
-    request.fresh = Freshness::New;
+    request.newness = Newness::New;
     assert!(!request.takes(&old, later) && !request.takes(&new, later));
     let sent = request.sent_to_sign_in(later);
     assert!(!sent.takes(&old, later) && sent.takes(&new, later));
@@ -151,12 +151,12 @@ fn wishes_survive_the_way_and_those_that_mean_somebody_else_ask_for_a_new_sign_i
         let request = HandoffRequest::of(&HandoffAttempt::begin(&[7; 48], NOW), APP, &return_to, &asked);
         let opened = HandoffRequest::open(&request.seal(&keys(), PUBLIC, [2; 12]), &keys(), PUBLIC).unwrap();
         assert_eq!((&opened.asked, &opened), (&asked, &request));
-        opened.fresh
+        opened.newness
     };
-    assert_eq!(request("login_hint", "ada@acme.dev"), Freshness::Any);
-    assert_eq!(request("ui_locales", "de"), Freshness::Any);
+    assert_eq!(request("login_hint", "ada@acme.dev"), Newness::Any);
+    assert_eq!(request("ui_locales", "de"), Newness::Any);
     for (name, value) in [("prompt", "select_account"), ("organization", "org_1"), ("invitation", "x")] {
-        assert_eq!(request(name, value), Freshness::New, "{name}");
+        assert_eq!(request(name, value), Newness::New, "{name}");
     }
 }
 
