@@ -1,15 +1,15 @@
 //! A signed-in browser: what the session cookie holds, and for how long it counts.
 
-pub mod revocation;
 mod place;
 mod record;
 mod renewal;
+pub mod revocation;
 mod seal;
 
-pub use revocation::{Revocation, Revocations, SessionFacts, What};
 pub use place::{COOKIE, CookiePlace, DOMAIN_COOKIE, is_own_cookie, is_within};
-pub use renewal::{Freshness, RefreshTimes};
 pub use record::{Owner, Record, StoreKey, Ticket, Tokens};
+pub use renewal::{Freshness, RefreshTimes};
+pub use revocation::{Revocation, Revocations, SessionFacts, What};
 pub use seal::{KeyFault, KeyId, NONCE_LENGTH, Purpose, SealingKeys};
 
 use std::time::Duration;
@@ -211,12 +211,7 @@ impl Session {
     ///
     /// # Errors
     /// [`TooLarge`]: the sign-in fails and says so, rather than a session that is cut short.
-    pub fn seal<'p>(
-        &self,
-        keys: &SealingKeys,
-        place: impl Into<CookiePlace<'p>>,
-        nonce: [u8; NONCE_LENGTH],
-    ) -> Result<String, TooLarge> {
+    pub fn seal<'p>(&self, keys: &SealingKeys, place: impl Into<CookiePlace<'p>>, nonce: [u8; NONCE_LENGTH]) -> Result<String, TooLarge> {
         let place = place.into();
         let plain = serde_json::to_vec(self).unwrap_or_default();
         let sealed = keys.seal(Purpose::Session, place.name(), &place.binding(), nonce, plain);

@@ -5,6 +5,7 @@
 mod sessions;
 
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
 use pingora::apps::ServerApp;
 use pingora::apps::http_app::{HttpServer, ServeHttp};
-use pingora::protocols::Stream;
+use pingora::protocols::{GetSocketDigest as _, SocketDigest, Stream};
 use pingora::protocols::http::ServerSession;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -51,7 +52,11 @@ impl Admin {
             let (app, shutdown) = (app.clone(), shutdown.clone());
             tokio::spawn(async move {
                 let _slot = slot;
-                let stream: Stream = Box::new(pingora::protocols::l4::stream::Stream::from(socket));
+                // Who ends sessions is logged with the address they did it from.
+                let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+                let mut stream = pingora::protocols::l4::stream::Stream::from(socket);
+                stream.set_socket_digest(digest);
+                let stream: Stream = Box::new(stream);
                 // One answer to a connection: probes come back with a new one.
                 let _ = tokio::time::timeout(PATIENCE, app.process_new(stream, &shutdown)).await;
             });

@@ -274,8 +274,11 @@ fn keygen() -> ExitCode {
 /// some of them print raw requests.
 fn log_to_stderr() {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("DOORWARD_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("doorward=info,doorward_proxy=info,doorward_config=info"));
+    // Empty is what a compose file makes of a variable that nobody set; it must not silence us.
+    let wanted = std::env::var("DOORWARD_LOG").ok().filter(|text| !text.trim().is_empty());
+    let filter = wanted
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new("doorward=info,doorward_proxy=info,doorward_config=info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).finish();
     // Set by nobody before us; if it were, its lines would be as good.
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -278,7 +278,8 @@ fn list_stream(session: &Session, state: &mut RequestState) {
 fn is_stream(answer: &ResponseHeader) -> bool {
     let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     let is = |name: &str| kind.get(..name.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(name.as_bytes()));
-    answer.status == 101 || is("text/event-stream") || is("application/grpc")
+    let lasting = ["text/event-stream", "application/grpc", "multipart/x-mixed-replace", "application/x-ndjson", "application/jsonl"];
+    answer.status == 101 || lasting.into_iter().any(is)
 }
 
 /// Whether frames follow (RFC 6455 §4.2.2); other upgrades are nobody's business but the app's.

@@ -14,12 +14,12 @@ use doorward_policy::time::Timestamp;
 use http::{HeaderMap, header};
 
 use crate::bearer::{self, BearerVerifier};
+use crate::login;
 use crate::login::errand::Errand;
 use crate::login::rounds::Evidence;
-use crate::login;
 use crate::manner::Manner;
-use crate::pages::{FragmentPage, Language};
 use crate::metrics::{Known, NO_ROUTE};
+use crate::pages::{FragmentPage, Language};
 use crate::reply::Reply;
 use crate::respond::{self, Asker};
 use crate::runtime::Runtime;

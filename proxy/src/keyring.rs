@@ -67,7 +67,9 @@ impl Keyring {
                 Ok(true) => {
                     said.clear();
                     metrics.key_ring_reloads.with_label_values(&["ok"]).inc();
-                    tracing::info!("the session keys were read again: {:?}", *self.keys());
+                    let (keys, settles) = (self.keys().count(), self.is_settling());
+                    let first = if settles { format!("opens now, and seals in {} s", self.settle.as_secs()) } else { "seals".to_owned() };
+                    tracing::info!(keys, "the session keys were read again: the first one {first}");
                 }
                 Err(fault) if fault == said => {}
                 Err(fault) => {
@@ -77,6 +79,11 @@ impl Keyring {
                 }
             }
         }
+    }
+
+    /// Whether the first key of the files is not the one that seals yet.
+    fn is_settling(&self) -> bool {
+        self.settling.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Reads the files; whether that changed anything.

@@ -55,7 +55,9 @@ pub async fn serve(runtime: &Runtime, ask: &Ask<'_>, rest: &str) -> Served {
         "whoami" => only(runtime, ask, &[Method::GET, Method::HEAD], || session::page(runtime, ask)).await,
         _ => match rest.strip_prefix("callback/").and_then(|name| callback_named(runtime, name)) {
             Some(provider) => serve_callback(runtime, ask, provider).await,
-            None => Served { reason: "no_endpoint", reply: respond::show(&runtime.pages, runtime.asker(ask, None), Face::NO_ENDPOINT, &[]) },
+            None => {
+                Served { reason: "no_endpoint", reply: respond::show(&runtime.pages, runtime.asker(ask, None), Face::NO_ENDPOINT, &[]) }
+            }
         },
     }
 }
@@ -70,7 +72,9 @@ pub fn takes_content(runtime: &Runtime, target: &Target) -> Option<usize> {
         Some("logout/backchannel") => Some(16 * 1024),
         Some("logout") => Some(4 * 1024),
         Some("login") => initiate::is_offered(runtime).then_some(initiate::CONTENT_LIMIT),
-        Some(rest) => rest.strip_prefix("callback/").and_then(|name| callback_named(runtime, name)).and_then(|at| callback_content(runtime, at)),
+        Some(rest) => {
+            rest.strip_prefix("callback/").and_then(|name| callback_named(runtime, name)).and_then(|at| callback_content(runtime, at))
+        }
         None => runtime.callback_alias(path).and_then(|at| callback_content(runtime, at)),
     }
 }

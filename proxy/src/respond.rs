@@ -37,6 +37,7 @@ pub fn face(reason: DenyReason) -> Face {
         | DenyReason::Filter => Face::FORBIDDEN,
         DenyReason::IdentityTooLarge => Face::IDENTITY_TOO_LARGE,
         DenyReason::CannotVerify => Face::CANNOT_VERIFY,
+        DenyReason::StoreUnreachable => Face::STORE_DOWN,
         DenyReason::CrossOrigin => Face::CROSS_ORIGIN,
         DenyReason::TooMany => Face::TOO_MANY,
         DenyReason::HookSource => Face::HOOK_SOURCE,
@@ -70,7 +71,7 @@ fn with_hints(reply: Reply, manner: Manner, reason: DenyReason) -> Reply {
         DenyReason::Scope | DenyReason::Permission | DenyReason::Role | DenyReason::Claim if manner == Manner::Script => {
             reply.field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"insufficient_scope\""))
         }
-        DenyReason::CannotVerify => reply.field(header::RETRY_AFTER, HeaderValue::from_static("10")),
+        DenyReason::CannotVerify | DenyReason::StoreUnreachable => reply.field(header::RETRY_AFTER, HeaderValue::from_static("10")),
         DenyReason::TooMany => reply.field(header::RETRY_AFTER, HeaderValue::from_static("60")),
         // RFC 9110 §15.5.6: a 405 names what is allowed.
         DenyReason::MethodNotServed => reply.field(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
@@ -81,16 +82,17 @@ fn with_hints(reply: Reply, manner: Manner, reason: DenyReason) -> Reply {
 /// A 401 for whoever cannot be sent to sign in (RFC 9110 §15.5.2: it names a scheme).
 pub fn unauthorized(pages: &Pages, asker: Asker<'_>, challenge: Challenge) -> Reply {
     match challenge {
-        Challenge::SignIn(_) => show(pages, asker, Face::LOGIN_REQUIRED, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        Challenge::SignIn(_) => {
+            show(pages, asker, Face::LOGIN_REQUIRED, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        }
         // What is missing is the rule's to say: whoever knows it adds the field (RFC 9470 §3).
         Challenge::StepUp(_) => show(pages, asker, Face::STEP_UP, &[]),
         // RFC 6750 §3.1: no error code when no token was presented.
         Challenge::Bearer(None) => {
             show(pages, asker, Face::TOKEN_REQUIRED, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
         }
-        Challenge::Bearer(Some(CredentialFault::MalformedBearer)) => {
-            show(pages, asker, Face::TOKEN_UNREADABLE, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_request\""))
-        }
+        Challenge::Bearer(Some(CredentialFault::MalformedBearer)) => show(pages, asker, Face::TOKEN_UNREADABLE, &[])
+            .field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_request\"")),
         Challenge::Bearer(Some(fault)) => {
             // The one fault a client can do something about by itself.
             let expired = fault == CredentialFault::Token(TokenFault::Expired);

@@ -32,8 +32,8 @@ use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::reply;
 use crate::revocations::RevocationList;
-use crate::store::{Store, StoreFault};
 use crate::runtime::ProviderRuntime;
+use crate::store::{Store, StoreFault};
 use held::HeldSessions;
 use refresh::Refreshing;
 
@@ -184,7 +184,7 @@ impl Sessions {
     /// provider to sign out.
     ///
     /// # Errors
-    /// [`CredentialFault::Session`], or [`CredentialFault::CannotVerify`] when the store that would know cannot be asked: that
+    /// [`CredentialFault::Session`], or [`CredentialFault::StoreUnreachable`] when the store that would know cannot be asked: that
     /// is no reason to sign in again.
     pub async fn find(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
         match self.settings.session.store {

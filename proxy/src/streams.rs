@@ -147,7 +147,7 @@ impl OpenStreams {
         Self { shards: Default::default(), next: AtomicU64::new(0), open, closed }
     }
 
-    /// Lists a stream until what is returned is dropped. Called by the task that serves it, inside [`until_cut`].
+    /// Lists a stream until what is returned is dropped. Called by the task that serves it, inside [`until_cut()`].
     /// `connection` is its connection if that serves nothing else.
     pub fn list(self: &Arc<Self>, ground: Ground, connection: Option<Cutter>) -> StreamEntry {
         let stream = Arc::new(OpenStream { ground, fate: AtomicU8::new(OPEN), task: AtomicWaker::new(), connection });

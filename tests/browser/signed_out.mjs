@@ -25,5 +25,7 @@ await main(async (browser) => {
     await page.goto(`${origin}/page`);
     refused.push(page.url().startsWith(settings.issuer));
   }
-  return { before, after, refused };
+  // What opened nothing is gone then.
+  const sessions = (await names()).filter((name) => name.endsWith('-doorward'));
+  return { before, after, refused, sessions };
 });

@@ -47,13 +47,14 @@ async fn handoff_01_chromium_signs_in_once_for_apps_on_two_domains_and_chooses_a
 }
 
 #[tokio::test]
-async fn logout_01_chromium_has_no_cookie_of_ours_after_a_sign_out_with_a_public_host() {
+async fn logout_01_chromium_has_no_cookie_of_ours_after_a_sign_out_on_the_hosts_it_comes_by() {
     for session in ["  store: cookie\n", "  store: memory\n"] {
         let fleet = with_public_url(session).await;
         let report = run(&fleet, "signed_out.mjs", &["cms.localhost", "shop.test"], None).await;
         // The host that nobody came by keeps cookies that open nothing.
         let left = json!(["shop.test __Host-doorward", "shop.test __Host-doorward-rounds"]);
         assert_eq!((&report["after"], &report["refused"]), (&left, &json!([true, true])), "{report}\n{}", fleet.said());
+        assert_eq!(report["sessions"], json!([]), "gone with the next visit: {report}");
         fleet.end().await;
     }
 }

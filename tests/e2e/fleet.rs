@@ -1,5 +1,7 @@
 //! Several `doorward` processes for one app: the same certificate, keys, provider and, where it says so, Redis.
 
+mod app;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use doorward_tests::idp::{AUDIENCE, CLIENT_ID, Idp, IdpPlan};
 use doorward_tests::ports::free_port;
 use doorward_tests::process::Process;
-use doorward_tests::recorder::{Recorded, Recorder, ok};
+use doorward_tests::recorder::Recorder;
 use doorward_tests::redis::RedisServer;
 use doorward_tests::tools;
 use reqwest::{Client, StatusCode};
@@ -18,6 +20,8 @@ use tokio::process::Command;
 
 use crate::client::{self, Browser};
 use crate::edge::{self, Ports};
+
+pub use app::told;
 
 /// The host of the one app, unless a test has its own.
 pub const HOST: &str = "app.localhost";
@@ -152,7 +156,7 @@ impl Fleet {
         edge::write_secrets(folder.path());
         let redis = plan.redis.then(RedisServer::start);
         let posts = AtomicUsize::new(0);
-        let app = Recorder::answering(Arc::new(move |request| Some(answer(request, &posts)))).await;
+        let app = Recorder::answering(Arc::new(move |request| Some(app::answer(request, &posts)))).await;
         let ports: Vec<Ports> = (0..plan.doors).map(|_| Ports::reserve()).collect();
 
         let at = |path: &str| {
@@ -256,37 +260,6 @@ fn name_of(number: usize) -> &'static str {
 /// What people are shown.
 fn label_of(number: usize) -> &'static str {
     ["Customers", "Acme staff"][number]
-}
-
-/// What the app answers to somebody.
-pub fn told(nickname: &str) -> String {
-    format!("you are auth0|{nickname}")
-}
-
-/// An app that says who it is told one is, opens WebSockets, and has pages for browsers.
-fn answer(request: &Recorded, posts: &AtomicUsize) -> Vec<u8> {
-    if request.line().starts_with("POST") {
-        posts.fetch_add(1, Ordering::SeqCst);
-    }
-    if request.one("upgrade").is_some() {
-        // And says `hello`.
-        return b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n\x81\x05hello".to_vec();
-    }
-    let path = request.target().split('?').next().unwrap_or_default();
-    let html = |text: &str| {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\ncontent-type: text/html; charset=utf-8\r\n\r\n", text.len());
-        (head + text).into_bytes()
-    };
-    match path {
-        "/form" => html(include_str!("form.html")),
-        "/public/prefetch" => html(include_str!("prefetch.html")),
-        "/public/posts" => ok(&posts.load(Ordering::SeqCst).to_string()),
-        _ if path.starts_with("/page") || path.starts_with("/vault/page") => html(&format!(
-            "<!doctype html><title>{path}</title><p id=who>{}</p><form method=post action=/_doorward/logout><button>Sign out</button></form>",
-            request.one("x-auth-user").unwrap_or_default()
-        )),
-        _ => ok(&format!("you are {}", request.one("x-auth-user").unwrap_or_default())),
-    }
 }
 
 fn configuration(plan: &Plan, ports: Ports, idps: &[Idp], app: &Recorder) -> String {

@@ -52,7 +52,11 @@ async fn asks(client: Client, nickname: String, cookie: String, url: String, goe
     let mut is_page = false;
     while goes_on.load(Ordering::Relaxed) {
         is_page = !is_page;
-        let mode = if is_page { [("sec-fetch-mode", "navigate"), ("accept", "text/html")] } else { [("sec-fetch-mode", "cors"), ("accept", "*/*")] };
+        let mode = if is_page {
+            [("sec-fetch-mode", "navigate"), ("accept", "text/html")]
+        } else {
+            [("sec-fetch-mode", "cors"), ("accept", "*/*")]
+        };
         let request = mode.iter().fold(client.get(&url).header("cookie", &cookie), |request, (name, value)| request.header(*name, *value));
         let status = match request.send().await {
             Ok(response) => {

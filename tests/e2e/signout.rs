@@ -121,3 +121,22 @@ async fn logout_10_a_cookie_session_that_its_provider_ends_is_over_at_two_proces
 async fn logout_10_a_session_in_redis_that_its_provider_ends_is_over_at_two_processes() {
     two_processes("  store: redis\n  redis: { url: \"REDIS\" }\n").await;
 }
+
+#[tokio::test]
+async fn logout_15_a_sign_out_while_redis_is_away_counts_here_at_once_and_everywhere_when_it_is_back() {
+    let session = "  store: cookie\n  redis: { url: \"REDIS\" }\n";
+    let mut fleet = Fleet::start(Plan { doors: 2, redis: true, session, ..Plan::default() }).await;
+    let (mut ada, mut eddie) = (fleet.signed_in("ada").await, fleet.signed_in("eddie").await);
+    let copy = ada.clone();
+    fleet.redis.as_mut().expect("a Redis").kill();
+    let (url, origin) = (fleet.doors[0].url("/_doorward/logout"), fleet.doors[0].url(""));
+    let page = ada.submit(&url, &origin, "same-origin", &[]).await;
+    assert!(page.status.is_redirection(), "{page:?}");
+    assert_eq!(copy.clone().fetch(&fleet.doors[0].url("/private")).await.status, StatusCode::UNAUTHORIZED);
+    fleet.redis.as_mut().expect("a Redis").start_again();
+    refused(&fleet.doors[1], copy).await;
+    for door in &fleet.doors {
+        assert_eq!(eddie.fetch(&door.url("/private")).await.status, StatusCode::OK);
+    }
+    fleet.end().await;
+}

@@ -1,7 +1,9 @@
 // The stand-in tenant does what Auth0 does. If one of these fails, the end-to-end tests prove nothing.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { Visitor, decode, startIdp } from './visitor.mjs';
+import { textOf } from './wire.mjs';
 
 const AUDIENCE = 'https://api.acme.dev';
 const CALLBACK = 'https://cms.localhost:8443/_doorward/callback/auth0';
@@ -175,6 +177,8 @@ test('signing out ends the session and returns only to registered places', async
   assert.equal(refused.status, 400);
   const left = await leave('v2/logout', { client_id: 'web', returnTo: AFTER_LOGOUT });
   assert.equal(left.headers.get('location'), AFTER_LOGOUT);
+  const withQuery = await leave('v2/logout', { client_id: 'web', returnTo: `${AFTER_LOGOUT}?state=s` });
+  assert.equal(withQuery.headers.get('location'), `${AFTER_LOGOUT}?state=s`);
   assert.equal((await someone.authorize({ prompt: 'none' })).callback.error, 'login_required');
   const tokens = await someone.redeem(await someone.authorize());
   const rp = await leave('oidc/logout', {
@@ -185,6 +189,27 @@ test('signing out ends the session and returns only to registered places', async
   assert.equal(rp.headers.get('location'), `${AFTER_LOGOUT}?state=bye`);
   const tenant = await leave('v2/logout', { returnTo: 'https://acme.dev/' });
   assert.equal(tenant.headers.get('location'), 'https://acme.dev/');
+});
+
+test('who is named for it is told of a sign-out, also on a *.localhost', async () => {
+  const told = new Promise((resolve) => {
+    const app = createServer(async (req, res) => {
+      res.end();
+      app.close();
+      resolve(new URLSearchParams(await textOf(req)).get('logout_token'));
+    }).listen(0, '127.0.0.1', async () => {
+      const backchannel_logout_uri = `http://app.localhost:${app.address().port}/`;
+      const client = { ...web, backchannel_logout_uri, backchannel_logout_session_required: true };
+      const other = await startIdp({ clients: [client] });
+      const someone = new Visitor(other, client);
+      const tokens = await someone.redeem(await someone.authorize());
+      await someone.go(`${other.issuer}oidc/logout?${new URLSearchParams({ id_token_hint: tokens.id_token })}`);
+      await other.stop();
+    });
+  });
+  const { claims } = decode(await told);
+  assert.equal(claims.aud, 'web');
+  assert.ok(claims.sid && claims.events['http://schemas.openid.net/event/backchannel-logout']);
 });
 
 test('the clock can be moved, and requests are counted by path', async () => {

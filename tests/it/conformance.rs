@@ -62,7 +62,7 @@ impl Case {
         let mut browser = self.scene.browser(APP);
         let location = self.begin(&mut browser).await;
         let answer = self.come_back(&mut browser, &self.idp.grant(&location, user)).await;
-        let reason = self.reason().await;
+        let reason = self.scene.reason_of(&answer).await;
         let reached = self.scene.app.bytes();
         if answer.status == 303 {
             assert_eq!(browser.go("/private").await.status, 200);
@@ -95,11 +95,6 @@ impl Case {
                 by_form::post(browser, path, FORM, body).await
             }
         }
-    }
-
-    /// The reason of the last line in the access log.
-    async fn reason(&self) -> String {
-        self.scene.log().await.last().unwrap()["reason"].as_str().unwrap().to_owned()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use doorward_policy::login::{Asked, Newness, Handed, HandoffAttempt, HandoffCode, HandoffRequest, Places, ReturnTo};
+use doorward_policy::login::{Asked, Handed, HandoffAttempt, HandoffCode, HandoffRequest, Newness, Places, ReturnTo};
 use doorward_policy::secret::Secret;
 use doorward_policy::session::{Limits, SealingKeys, Session};
 use doorward_policy::time::Timestamp;

@@ -27,6 +27,7 @@ mod paths;
 mod providers;
 mod readme;
 mod refresh;
+mod review_sessions;
 mod sessions;
 mod sign_in;
 mod step_up;

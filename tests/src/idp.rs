@@ -57,8 +57,7 @@ impl IdpPlan {
         let machine = json!({ "client_id": MACHINE_ID, "client_secret": MACHINE_SECRET, "grant_types": ["client_credentials"] });
         let mut settings = json!({ "port": self.port, "logout_urls": self.logout_uris, "clients": [web, machine] });
         let api = |scope: &str| json!({ "scope": scope, "token_lifetime": self.token_lifetime, "signing_alg": "RS256" });
-        settings["apis"] =
-            json!({ AUDIENCE: api("read:items write:items device:read device:admin"), OTHER_AUDIENCE: api("other:read") });
+        settings["apis"] = json!({ AUDIENCE: api("read:items write:items device:read device:admin"), OTHER_AUDIENCE: api("other:read") });
         if let Some(port) = self.named_port {
             settings["named_port"] = json!(port);
         }

@@ -270,6 +270,20 @@ impl Scene {
         line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok()).unwrap_or(0.0)
     }
 
+    /// The reason in the access log for this answer of ours. Its line may come a moment later.
+    ///
+    /// # Panics
+    /// When no such line comes.
+    pub async fn reason_of(&self, answer: &Answer) -> String {
+        let id = answer.field("x-request-id").expect("an answer of the edge's own");
+        for _ in 0..20 {
+            if let Some(line) = self.log().await.into_iter().find(|line| line["request_id"] == id) {
+                return line["reason"].as_str().expect("a reason").to_owned();
+            }
+        }
+        panic!("no line for {id} in the access log");
+    }
+
     /// The access log so far.
     pub async fn log(&self) -> Vec<serde_json::Value> {
         let text = self.log_text().await;

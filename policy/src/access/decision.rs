@@ -26,6 +26,8 @@ pub enum CredentialFault {
     Session(SessionFault),
     /// The keys to judge it by cannot be had just now: not a verdict on the token.
     CannotVerify,
+    /// The store that would know the session cannot be asked just now: not a verdict on the session.
+    StoreUnreachable,
     /// The client has brought too many bad ones for this one to be judged now.
     TooMany,
 }
@@ -116,6 +118,8 @@ pub enum DenyReason {
     IdentityTooLarge,
     /// Neither yes nor no can be said: the provider's keys cannot be had.
     CannotVerify,
+    /// The same of the store that keeps the sessions.
+    StoreUnreachable,
     /// The WebSocket handshake comes from a page of another origin.
     CrossOrigin,
     /// Too many bad credentials or sign-ins from one client.
@@ -153,6 +157,7 @@ impl DenyReason {
         Self::EmailDomain,
         Self::IdentityTooLarge,
         Self::CannotVerify,
+        Self::StoreUnreachable,
         Self::CrossOrigin,
         Self::TooMany,
         Self::HookSource,
@@ -183,6 +188,7 @@ impl DenyReason {
             Self::EmailDomain => "email_domain",
             Self::IdentityTooLarge => "identity_too_large",
             Self::CannotVerify => "cannot_verify",
+            Self::StoreUnreachable => "store_unreachable",
             Self::CrossOrigin => "cross_origin",
             Self::TooMany => "too_many",
             Self::HookSource => "hook_source",
@@ -226,6 +232,7 @@ impl CredentialFault {
             Self::Token(fault) => fault.label(),
             Self::Session(fault) => fault.label(),
             Self::CannotVerify => "cannot_verify",
+            Self::StoreUnreachable => "store_unreachable",
             Self::TooMany => "too_many",
         }
     }
@@ -252,6 +259,7 @@ pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: 
         Standing::Known(identity) => *identity,
         Standing::Anonymous => return Decision::Challenge(challenge(found.route.accept, None)),
         Standing::Refused(CredentialFault::CannotVerify) => return Decision::Deny(DenyReason::CannotVerify),
+        Standing::Refused(CredentialFault::StoreUnreachable) => return Decision::Deny(DenyReason::StoreUnreachable),
         Standing::Refused(CredentialFault::TooMany) => return Decision::Deny(DenyReason::TooMany),
         Standing::Refused(fault) => return Decision::Challenge(challenge(found.route.accept, Some(*fault))),
     };
@@ -303,12 +311,7 @@ fn admit(found: &Match<'_>, identity: Option<&Identity>) -> Decision {
         Some(Proof::Bearer) => Passes::Bearer,
         Some(Proof::Session) => Passes::OfSession,
     };
-    Decision::Allow(Permit {
-        route: found.route_index,
-        edits,
-        authenticated: identity.is_some(),
-        passes,
-    })
+    Decision::Allow(Permit { route: found.route_index, edits, authenticated: identity.is_some(), passes })
 }
 
 fn challenge(accept: Accept, fault: Option<CredentialFault>) -> Challenge {

@@ -231,6 +231,7 @@ fn a_bad_credential_is_not_the_same_as_none() {
         (CredentialFault::Session(SessionFault::Unreadable), "sign in"),
         // "Cannot verify now" is neither "sign in again" nor a pass.
         (CredentialFault::CannotVerify, "cannot_verify"),
+        (CredentialFault::StoreUnreachable, "store_unreachable"),
     ] {
         assert_eq!(decided(Requirement::SignedIn, &Standing::Refused(fault)), expected, "{fault:?}");
         assert_eq!(decided(Requirement::Public, &Standing::Refused(fault)), "allow", "{fault:?}");

@@ -173,7 +173,8 @@ mod tests {
         let claims = serde_json::json!({ "iss": "https://idp/", "sub": "ada", "iat": 5 });
         let origin = Origin { id, provider: "p", client_id: "c" };
         let kept = ["iss".into(), "sub".into()];
-        let tokens = Tokens { access_token: Some("canary-access".into()), refresh_token: Some("canary-refresh".into()), ..Tokens::default() };
+        let tokens =
+            Tokens { access_token: Some("canary-access".into()), refresh_token: Some("canary-refresh".into()), ..Tokens::default() };
         Record::new(Session::begin(origin, claims.as_object().unwrap(), &kept, Timestamp(9)), tokens)
     }
 

@@ -7,14 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::{Record, Session, Tokens, cap};
+use crate::access::AUTHENTICATION_CLAIMS;
 use crate::time::Timestamp;
 use crate::token::strict_object;
 
 /// What a token counts for whose end nobody says (RFC 6749 §5.1 leaves `expires_in` out at times): roles are read again
 /// this often.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(3600);
-/// What says how the sign-in was done. A refreshed ID token mostly does not repeat it, and the sign-in has not changed.
-const OF_THE_SIGN_IN: [&str; 5] = ["auth_time", "acr", "amr", "sid", "nonce"];
+/// What a refreshed ID token mostly does not repeat of the sign-in's.
+const OF_THE_SIGN_IN: [&str; 2] = ["sid", "nonce"];
 
 /// How early tokens are refreshed, and how long they are missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,17 +115,15 @@ impl Record {
 /// The claims of a session after a refresh: what `new` does not say is gone, but for how the sign-in was done.
 fn renewed_claims(known: &Map<String, Value>, new: &Map<String, Value>) -> Map<String, Value> {
     let mut claims = new.clone();
-    for name in OF_THE_SIGN_IN {
+    // OIDC Core §12.2: the time of the sign-in, not of the refresh. Nobody becomes fresh or strong enough for a step-up by
+    // waiting, also where the sign-in said nothing about it.
+    for name in AUTHENTICATION_CLAIMS {
+        claims.remove(name);
+    }
+    for name in AUTHENTICATION_CLAIMS.into_iter().chain(OF_THE_SIGN_IN) {
         if let (false, Some(value)) = (claims.contains_key(name), known.get(name)) {
             claims.insert(name.into(), value.clone());
         }
-    }
-    // OIDC Core §12.2: the time of the sign-in, not of the refresh. Nobody becomes fresh for a step-up by waiting.
-    let time = |claims: &Map<String, Value>| claims.get("auth_time").and_then(Value::as_f64);
-    if let (Some(then), Some(said), Some(value)) = (time(known), time(&claims), known.get("auth_time"))
-        && said > then
-    {
-        claims.insert("auth_time".into(), value.clone());
     }
     claims
 }
@@ -229,6 +228,23 @@ mod tests {
             |session: &Session| (session.id.clone(), session.began, session.seen, session.issued, session.provider_session.clone());
         assert_eq!(unmoved(&renewed.session), unmoved(&known.session));
         assert_eq!(renewed.key(), known.key());
+    }
+
+    #[test]
+    fn stepup_refr_04_nobody_steps_up_by_waiting_for_a_refresh() {
+        let about = |more: Value| {
+            let mut claims = json!({"iss": "https://idp/", "sub": "ada"});
+            claims.as_object_mut().unwrap().extend(map(more));
+            claims
+        };
+        let strong = json!({"auth_time": THEN + 500, "acr": "gold", "amr": ["mfa"]});
+        for said in [json!({}), json!({"auth_time": THEN, "acr": "bronze", "amr": ["pwd"]}), strong.clone()] {
+            let known = record(about(said.clone()));
+            for refreshed in [json!({}), strong.clone(), json!({"auth_time": THEN - 9, "acr": 7, "amr": null})] {
+                let renewed = known.renewed(&map(about(refreshed.clone())), Tokens::default()).unwrap();
+                assert_eq!(Value::Object(renewed.session.claims), about(said.clone()), "{said} then {refreshed}");
+            }
+        }
     }
 
     #[test]

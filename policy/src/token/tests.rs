@@ -580,8 +580,7 @@ mod id_token {
 
     fn fault_with(nonce: Nonce<'_>, changes: Value) -> Option<TokenFault> {
         let signer = Signer::new("k1");
-        let expected =
-            IdTokenExpectation { issuer: ISSUER, client_id: CLIENT, nonce, access_token: Some(ACCESS), organization: None };
+        let expected = IdTokenExpectation { issuer: ISSUER, client_id: CLIENT, nonce, access_token: Some(ACCESS), organization: None };
         let token = signer.token(&id_claims(changes));
         let parsed = UnverifiedToken::parse(RawToken::new(&token), &[Algorithm::Es256], TokenType::Jwt).unwrap();
         parsed.verify_id_token(&signer.keys(), &expected, NOW).err()

@@ -100,7 +100,8 @@ impl HookDoor {
                 let reason = fault.reason();
                 record::failed(&self.runtime, OWN, peer, &request_id, reason.label());
                 session.set_keepalive(None);
-                let asker = Asker { manner: Manner::Script, request_id: &request_id, login_url: None, prefix: "", language: Language::default() };
+                let asker =
+                    Asker { manner: Manner::Script, request_id: &request_id, login_url: None, prefix: "", language: Language::default() };
                 write(&mut session, respond::deny(&self.runtime.pages, asker, reason), &request_id).await?;
                 return end(session, empty).await;
             }
@@ -128,9 +129,8 @@ impl HookDoor {
     /// What a browser, or a provider, posts to an endpoint of ours; nothing for any question.
     async fn content(&self, session: &mut ServerSession) -> Result<Bytes, BodyFault> {
         let request = session.req_header();
-        let target = incoming::authority(request).and_then(|authority| {
-            Target::parse(&request.method, authority, incoming::raw_target(request)).map_err(DenyReason::from)
-        });
+        let target = incoming::authority(request)
+            .and_then(|authority| Target::parse(&request.method, authority, incoming::raw_target(request)).map_err(DenyReason::from));
         match target.ok().and_then(|target| login::takes_content(&self.runtime, &target)) {
             Some(limit) => body::read(session, limit).await,
             None => Ok(Bytes::new()),

@@ -119,14 +119,13 @@ pub fn refused(
 ) -> (Verdict, Answer) {
     // Whatever could be read of the client still says what it can make of an answer.
     let method = original.as_ref().map_or(&http::Method::GET, |original| original.target.method());
-    let asker =
-        Asker {
-            manner: Manner::told(method, headers, false),
-            request_id,
-            login_url: None,
-            prefix: &runtime.settings.server.prefix,
-            language: Language::of(headers),
-        };
+    let asker = Asker {
+        manner: Manner::told(method, headers, false),
+        request_id,
+        login_url: None,
+        prefix: &runtime.settings.server.prefix,
+        language: Language::of(headers),
+    };
     let reply = respond::deny(&runtime.pages, asker, reason);
     runtime.metrics.stopped(crate::metrics::NO_ROUTE, "deny", reason.label());
     let verdict = Verdict { original, route: None, rule: None, identity: None, decision: "deny", reason: reason.label(), field: None };

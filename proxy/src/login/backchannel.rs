@@ -65,14 +65,14 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
 }
 
 async fn accept(runtime: &Runtime, ask: &Ask<'_>) -> Result<(), Refusal> {
-    if runtime.attempts.many_bad_sign_outs(ask.client) {
-        return Err(Refusal::TooMany);
-    }
-    let verified = verify(runtime, ask).await;
+    // Providers of many tenants send all tokens from one address: whoever has another tenant there must not silence ours. So
+    // a good token is always heard; after too many bad ones nothing is fetched for the next.
+    let crowded = runtime.attempts.many_bad_sign_outs(ask.client);
+    let verified = verify(runtime, ask, !crowded).await;
     if let Err(Refusal::Unreadable | Refusal::Token(_)) = verified {
         runtime.attempts.bad_sign_out(ask.client);
     }
-    let (provider, token) = verified?;
+    let (provider, token) = verified.map_err(|refusal| if crowded { Refusal::TooMany } else { refusal })?;
     let settings = provider.settings();
     // §2.6 (8). A store that cannot say costs nothing: what was revoked before is revoked again, to the same effect.
     let name = format!("jti {} {}", settings.issuer, token.id);
@@ -86,7 +86,7 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>) -> Result<(), Refusal> {
     };
     tracing::info!(provider = settings.name, request_id = ask.request_id, what = what.label(), "signed out by the provider");
     let stored = runtime.revocations.end(what, token.issued, ask.now).await;
-    if stored.is_err() && runtime.store.is_shared() {
+    if stored.is_err() {
         // The same token must be welcome when it is tried again.
         let _ = runtime.store.give_back(&name, ask.request_id).await;
         return Err(Refusal::NotStored);
@@ -95,14 +95,14 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>) -> Result<(), Refusal> {
 }
 
 /// Whose word it is. A token's own claims are believed by nobody before its signature holds, so each provider's keys are
-/// tried; there are few.
-async fn verify<'r>(runtime: &'r Runtime, ask: &Ask<'_>) -> Result<(&'r ProviderRuntime, LogoutToken), Refusal> {
+/// tried; there are few. `may_fetch`: those that are not known may be asked for.
+async fn verify<'r>(runtime: &'r Runtime, ask: &Ask<'_>, may_fetch: bool) -> Result<(&'r ProviderRuntime, LogoutToken), Refusal> {
     let fields = body::form(ask.headers, ask.content).ok_or(Refusal::Unreadable)?;
     let mut tokens = fields.iter().filter(|(name, _)| name == "logout_token").map(|(_, value)| value.as_str());
     let (Some(raw), None) = (tokens.next(), tokens.next()) else { return Err(Refusal::Unreadable) };
     let mut refusal = Refusal::Token(TokenFault::Malformed);
     for provider in &runtime.providers {
-        match verify_as(provider, raw, ask.now).await {
+        match verify_as(provider, raw, may_fetch, ask.now).await {
             Ok(token) => return Ok((provider, token)),
             Err(found) => refusal = worse(refusal, found),
         }
@@ -110,14 +110,16 @@ async fn verify<'r>(runtime: &'r Runtime, ask: &Ask<'_>) -> Result<(&'r Provider
     Err(refusal)
 }
 
-async fn verify_as(provider: &ProviderRuntime, raw: &str, now: Timestamp) -> Result<LogoutToken, Refusal> {
+async fn verify_as(provider: &ProviderRuntime, raw: &str, may_fetch: bool, now: Timestamp) -> Result<LogoutToken, Refusal> {
     let settings = provider.settings();
     let token = UnverifiedToken::parse(RawToken::new(raw), &settings.algorithms, TokenType::Logout).map_err(Refusal::Token)?;
     let expected = LogoutExpectation { issuer: &settings.issuer, client_id: &settings.client_id };
-    let mut current = provider.keys.ready(Budget::SignOut).await.ok_or(Refusal::ProviderDown)?;
+    let known = if may_fetch { provider.keys.ready(Budget::SignOut).await } else { provider.keys.current() };
+    let mut current = known.ok_or(Refusal::ProviderDown)?;
     let first = token.verify_logout_token(&current.keys, &expected, now);
     // The keys may have changed since.
     if first == Err(TokenFault::UnknownKey)
+        && may_fetch
         && let Some(newer) = provider.keys.newer_than(current.generation, Budget::SignOut).await
     {
         current = newer;

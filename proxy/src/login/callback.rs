@@ -152,5 +152,10 @@ fn begin_session(runtime: &Runtime, provider: &ProviderRuntime, claims: &Map<Str
     // A cookie holds what something looks at; a store has room for what the next configuration may look at.
     let all: Vec<Box<str>> = claims.keys().map(|name| name.as_str().into()).collect();
     let kept = if runtime.sessions.is_server_side() { &all } else { runtime.settings.policy.kept_claims() };
-    Ok(Session::begin(origin, claims, kept, now))
+    let mut session = Session::begin(origin, claims, kept, now);
+    // SESS-10: its end is inside. Who was signed out is remembered for as long as the lifetime is now; one that is made longer
+    // later must not outlast that.
+    let end = now.plus(runtime.settings.session.lifetime);
+    session.cap = Some(session.cap.map_or(end, |cap| cap.min(end)));
+    Ok(session)
 }

@@ -27,22 +27,25 @@ const LIMIT: usize = 500;
 /// Fields that a page shows.
 const FIELDS: usize = 1000;
 
-/// When the forms that wait were kept, oldest first.
+/// Of these, one person's: a ticket that is long over still opens, and one that was left behind must not fill all places.
+const OF_ONE: usize = 10;
+
+/// When the forms that wait were kept, and whose they are, oldest first.
 #[derive(Debug, Default)]
 pub struct KeptForms {
-    kept: Mutex<VecDeque<Timestamp>>,
+    kept: Mutex<VecDeque<(Timestamp, Owner)>>,
 }
 
 impl KeptForms {
-    /// Takes a place; false when there is none.
-    fn take(&self, now: Timestamp) -> bool {
+    /// Takes a place for a form of `owner`'s; false when there is none.
+    fn take(&self, owner: &Owner, now: Timestamp) -> bool {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        while kept.front().is_some_and(|first| first.plus(FORM_LIFETIME) <= now) {
+        while kept.front().is_some_and(|(first, _)| first.plus(FORM_LIFETIME) <= now) {
             kept.pop_front();
         }
-        let room = kept.len() < LIMIT;
+        let room = kept.len() < LIMIT && kept.iter().filter(|(_, known)| known == owner).count() < OF_ONE;
         if room {
-            kept.push_back(now);
+            kept.push_back((now, owner.clone()));
         }
         room
     }
@@ -62,7 +65,8 @@ pub struct Waiting {
 /// Whether the request that was answered so is a form that could be sent again: posted by this host's own page, where the
 /// route says so, in a session that has ended since. Somebody who never had one has nothing kept.
 pub fn waits(runtime: &Runtime, ask: &Ask<'_>, admission: &Admission) -> Option<Waiting> {
-    let challenged = matches!(admission.outcome, Outcome::Answer { decision: "challenge", .. });
+    // Whose session is only too old for a rule still has it: the way to step up is another, and nothing is to be deleted.
+    let challenged = matches!(admission.outcome, Outcome::Answer { decision: "challenge", reason, .. } if reason != "step_up");
     if !challenged || !runtime.settings.routes.get(admission.route?)?.keep_form {
         return None;
     }
@@ -89,17 +93,12 @@ pub fn waits(runtime: &Runtime, ask: &Ask<'_>, admission: &Admission) -> Option<
 /// Keeps what was posted; `None` when it cannot be, and the usual answer has to do.
 pub async fn keep(runtime: &Runtime, waiting: Waiting, content: &Bytes) -> Option<Reply> {
     let content = std::str::from_utf8(content).ok().filter(|text| parse_parameters(text).is_some_and(|pairs| pairs.len() <= FIELDS))?;
-    if !runtime.kept_forms.take(waiting.now) {
+    if !runtime.kept_forms.take(&waiting.owner, waiting.now) {
         tracing::warn!("too many forms wait for a sign-in; one more is not kept");
         return None;
     }
     let id = token(entropy::random::<16>().ok()?);
-    let form = KeptForm {
-        owner: waiting.owner,
-        path_and_query: waiting.path_and_query.into(),
-        content: content.into(),
-        kept: waiting.now,
-    };
+    let form = KeptForm { owner: waiting.owner, path_and_query: waiting.path_and_query.into(), content: content.into(), kept: waiting.now };
     let sealed = form.seal(&runtime.keys(), &id, &waiting.host, entropy::random().ok()?);
     runtime.store.create(&key_of(&id), sealed, waiting.now.plus(FORM_LIFETIME)).await.ok()?;
     let back = format!("{}/resume?form={id}", runtime.settings.server.prefix);

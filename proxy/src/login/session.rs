@@ -32,12 +32,14 @@ async fn fresh(runtime: &Runtime, ask: &Ask<'_>) -> Result<Option<Live>, Served>
     let Found::One(sealed) = runtime.sessions.presented(ask.headers, host) else { return Ok(None) };
     match runtime.sessions.find_fresh(sealed, host, ask.now).await {
         Ok(live) => Ok(known_provider(runtime, live)),
-        Err(CredentialFault::CannotVerify) => {
-            let reply = respond::deny(&runtime.pages, runtime.asker(ask, None), DenyReason::CannotVerify);
-            Err(Served { reason: DenyReason::CannotVerify.label(), reply })
-        }
+        Err(CredentialFault::CannotVerify) => Err(denied(runtime, ask, DenyReason::CannotVerify)),
+        Err(CredentialFault::StoreUnreachable) => Err(denied(runtime, ask, DenyReason::StoreUnreachable)),
         Err(_) => Ok(None),
     }
+}
+
+fn denied(runtime: &Runtime, ask: &Ask<'_>, reason: DenyReason) -> Served {
+    Served { reason: reason.label(), reply: respond::deny(&runtime.pages, runtime.asker(ask, None), reason) }
 }
 
 fn known_provider(runtime: &Runtime, live: Live) -> Option<Live> {

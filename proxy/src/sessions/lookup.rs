@@ -55,7 +55,7 @@ impl Sessions {
     async fn read(&self, ticket: &Ticket, now: Timestamp) -> Result<Arc<Held>, CredentialFault> {
         let key = StoreKey::of(&ticket.id);
         match self.store.read(&key).await {
-            Err(_) => Err(CredentialFault::CannotVerify),
+            Err(_) => Err(CredentialFault::StoreUnreachable),
             // Ended, forgotten, or never there.
             Ok(None) => Err(CredentialFault::Session(SessionFault::Expired)),
             Ok(Some(stored)) => {
@@ -73,7 +73,11 @@ impl Sessions {
         let limits = self.limits();
         let session = held.known().session.clone();
         if session.latest(limits) <= now || session.began > now.plus(std::time::Duration::from_secs(60)) {
-            self.forget(&ticket.id);
+            // By our clock. If it is wrong, the session is still good where the clocks are right: a shared store lets it end itself.
+            self.held.remove(&ticket.id);
+            if !self.store.is_shared() {
+                self.forget(&ticket.id);
+            }
             return Err(CredentialFault::Session(SessionFault::Expired));
         }
         if held.until() > now {
@@ -88,7 +92,7 @@ impl Sessions {
         if read.until() > now {
             return Ok(read);
         }
-        self.forget(&ticket.id);
+        self.held.remove(&ticket.id);
         Err(CredentialFault::Session(SessionFault::Expired))
     }
 

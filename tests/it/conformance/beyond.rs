@@ -45,6 +45,20 @@ async fn conf_beyond_oidcc_client_test_invalid_sig_hs256() {
     refuses(By::Query, with_the_secret, "token_algorithm").await;
 }
 
+/// Keys that are for other times or for nobody: RFC 7517 §5.
+#[tokio::test]
+async fn conf_beyond_oidcc_client_test_ignores_unparseable_key_in_jwks() {
+    let case = Case::start(By::Query).await;
+    let unknown = [
+        json!({ "kty": "AKP", "alg": "ML-DSA-1", "use": "sig", "kid": "of-another-time", "pub": "AAAA" }),
+        json!({ "kty": "made-up", "use": "sig", "kid": "of-nobody" }),
+    ];
+    case.idp.fault(Endpoint::Jwks, Fault::edit(move |set| drop(set["keys"].as_array_mut().unwrap().splice(0..0, unknown.clone()))));
+    assert_eq!(case.sign_in().await, signed_in());
+    case.idp.next_id_token(|token| token.header["kid"] = json!("of-nobody"));
+    assert_eq!(case.sign_in().await, refused("token_unknown_key"));
+}
+
 /// A response that is a JWT instead of JSON (OIDC Core §5.3.2): not supported, so not believed.
 #[tokio::test]
 async fn conf_beyond_oidcc_client_test_userinfo_signed() {

@@ -27,11 +27,11 @@ struct Row<'p> {
     test: &'p str,
 }
 
-fn rows() -> Vec<Row<'static>> {
-    let lines = PAGE.lines().filter(|line| line.starts_with('|') && line.contains("`oidcc-client-test"));
-    let row = |line: &'static str| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
-        let [number, plan, module, _does, verdict, test] = cells[..] else { panic!("six cells: {line}") };
+fn rows(page: &str) -> Vec<Row<'_>> {
+    let lines = page.lines().filter(|line| line.starts_with('|') && line.contains("| `conf_"));
+    let row = |line| {
+        let cells: Vec<&str> = str::trim_matches(line, '|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let [number, plan, module, _does, verdict, test] = cells[..] else { panic!("not six cells: {line}") };
         Row { number, plan, module, verdict, test }
     };
     lines.map(row).collect()
@@ -51,37 +51,64 @@ fn is_id(text: &str) -> bool {
     })
 }
 
-#[test]
-fn the_52_are_all_there_each_once_and_each_has_its_test() {
-    let rows = rows();
+/// What is wrong with the page, when these tests run and those are left out.
+fn faults(page: &str, run: &BTreeSet<String>, left_out: &BTreeSet<String>) -> Vec<String> {
+    let rows = rows(page);
+    let mut faults = Vec::new();
     let (counted, beyond): (Vec<_>, Vec<_>) = rows.iter().partition(|row| !row.number.is_empty());
-    let numbers: Vec<&str> = counted.iter().map(|row| row.number).collect();
     let expected: Vec<String> = (1..=52).map(|number| format!("CONF-{number:02}")).collect();
-    assert_eq!(numbers, expected);
-    let mut plans: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for row in &counted {
-        assert!(plans.entry(row.plan).or_default().insert(row.module), "`{}` comes twice in `{}`", row.module, row.plan);
+    if !counted.iter().map(|row| row.number).eq(expected) {
+        faults.push("the numbers are not CONF-01 to CONF-52 in order".to_owned());
     }
-    let counts: BTreeMap<&str, usize> = plans.iter().map(|(plan, modules)| (*plan, modules.len())).collect();
-    assert_eq!(counts, PLANS.into());
-    assert!(beyond.iter().all(|row| row.plan == "beyond") && !beyond.is_empty());
-
-    let (run, left_out) = (tests(&[]), tests(&["--ignored"]));
-    assert!(run.len() > 100, "{run:?}");
+    let mut plans: BTreeMap<&str, usize> = BTreeMap::new();
+    counted.iter().for_each(|row| *plans.entry(row.plan).or_default() += 1);
+    if plans != PLANS.into() {
+        faults.push(format!("the plans have these modules: {plans:?}"));
+    }
+    faults.extend(beyond.iter().filter(|row| row.plan != "beyond").map(|row| format!("`{}` has no number", row.module)));
     for row in &rows {
-        assert!(
-            ["accept", "refuse", "not offered"].iter().any(|verdict| row.verdict.starts_with(verdict)),
-            "{}: {}",
-            row.module,
-            row.verdict
-        );
-        assert!(run.contains(row.test) && !left_out.contains(row.test), "{}: no test is called `{}`", row.module, row.test);
         let name = format!("conf_{}_{}", row.plan, row.module.replace('-', "_"));
-        let rest = row.test.strip_prefix(&name).unwrap_or_else(|| panic!("{}: `{}` should be `{name}`", row.module, row.test));
-        assert!(rest.is_empty() || rest.strip_prefix('_').is_some_and(is_id), "`{}` is the name of another module", row.test);
+        let is_its_name = row.test.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.strip_prefix('_').is_some_and(is_id));
+        if !is_its_name {
+            faults.push(format!("`{}` should be `{name}`", row.test));
+        }
+        if !run.contains(row.test) || left_out.contains(row.test) {
+            faults.push(format!("no test runs as `{}`", row.test));
+        }
+        if !["accept", "refuse", "not offered"].iter().any(|verdict| row.verdict.starts_with(verdict)) {
+            faults.push(format!("`{}`: no verdict in `{}`", row.module, row.verdict));
+        }
     }
     let told: BTreeSet<&str> = rows.iter().map(|row| row.test).collect();
-    assert_eq!(told.len(), rows.len(), "a test stands for one module");
-    let untold: Vec<&String> = run.iter().filter(|name| name.starts_with("conf_") && !told.contains(name.as_str())).collect();
-    assert!(untold.is_empty(), "not on the page: {untold:?}");
+    if told.len() != rows.len() {
+        faults.push("a test stands for two modules".to_owned());
+    }
+    let untold = run.iter().filter(|name| name.starts_with("conf_") && !told.contains(name.as_str()));
+    faults.extend(untold.map(|name| format!("`{name}` is not on the page")));
+    faults
+}
+
+#[test]
+fn the_52_are_all_there_each_once_and_each_has_its_test() {
+    let (run, left_out) = (tests(&[]), tests(&["--ignored"]));
+    assert_eq!(faults(PAGE, &run, &left_out), [""; 0]);
+    // And each way to go wrong shows.
+    let line = |number: &str| PAGE.lines().find(|line| line.contains(number)).unwrap();
+    for (name, page) in [
+        ("a number is missing", PAGE.replace(line("CONF-17"), "")),
+        ("a number comes twice", PAGE.replace("CONF-18", "CONF-17")),
+        ("a line comes twice", PAGE.replace(line("CONF-17"), &format!("{0}\n{0}", line("CONF-17")))),
+        ("two numbers are exchanged", PAGE.replace("CONF-17", "x").replace("CONF-18", "CONF-17").replace("| x ", "| CONF-18 ")),
+        ("there is one more", PAGE.replace("|  | beyond |", "| CONF-53 | beyond |")),
+        (
+            "the test is another's",
+            PAGE.replace("| `conf_basic_oidcc_client_test_invalid_iss` |", "| `conf_basic_oidcc_client_test_invalid_aud` |"),
+        ),
+        ("no test has that name", PAGE.replace("-invalid-iss", "-invalid-isss").replace("_invalid_iss", "_invalid_isss")),
+        ("no verdict", PAGE.replace("not offered", "perhaps")),
+    ] {
+        assert_ne!(faults(&page, &run, &left_out), [""; 0], "{name}");
+    }
+    let first = rows(PAGE)[0].test.to_owned();
+    assert_ne!(faults(PAGE, &run, &[first].into()), [""; 0], "a test that is left out");
 }

@@ -230,13 +230,8 @@ async fn hook_o2p_who_one_is_and_the_way_out() {
     assert!(known["groups"].as_array().unwrap().iter().any(|group| group == "admin"));
     let out = |path: &'static str| visit(&asker, path, &[]);
     let with = async |session: &str, path: &str, site: &str| {
-        let fields = [
-            ("host", APP),
-            ("sec-fetch-site", site),
-            ("sec-fetch-mode", "navigate"),
-            ("accept", "text/html"),
-            ("cookie", session),
-        ];
+        let fields =
+            [("host", APP), ("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("accept", "text/html"), ("cookie", session)];
         asker.request("GET", path, &fields).await
     };
     // LOGOUT-01: another site's link only gets a question.

@@ -27,8 +27,9 @@ async fn refuses(change: fn(&mut Token), label: &str) {
 async fn refuses_of(idp: &HostileIdp, scene: &Scene, change: fn(&mut Token), label: &str) {
     let browser = signed_in(idp, scene, &User::ada(), SID).await;
     let sub = &User::ada().sub;
-    assert_refused(label, &tell(&browser, &idp.logout_token(Some(sub), Some(SID), change)).await);
-    assert_eq!(reason(scene).await, label);
+    let answer = tell(&browser, &idp.logout_token(Some(sub), Some(SID), change)).await;
+    assert_refused(label, &answer);
+    assert_eq!(scene.reason_of(&answer).await, label);
     assert!(is_in(&browser).await, "{label}");
     assert_eq!(tell(&browser, &idp.logout_token(Some(sub), Some(SID), |_| {})).await.status, 200, "{label}");
     assert!(!is_in(&browser).await, "{label}");
@@ -92,8 +93,9 @@ async fn logout_10_11_no_other_lie_signs_anybody_out() {
     let browser = signed_in(&idp, &scene, &User::ada(), SID).await;
     let sub = &User::ada().sub;
     for (name, change, label) in forge::LOGOUT_REFUSED {
-        assert_refused(name, &tell(&browser, &idp.logout_token(Some(sub), Some(SID), change)).await);
-        assert_eq!(reason(&scene).await, *label, "{name}");
+        let answer = tell(&browser, &idp.logout_token(Some(sub), Some(SID), change)).await;
+        assert_refused(name, &answer);
+        assert_eq!(scene.reason_of(&answer).await, *label, "{name}");
         assert!(is_in(&browser).await, "{name}");
     }
     assert_eq!(scene.metric("doorward_revocations_active").await, 0.0, "LOGOUT-14: nothing of them is kept");

@@ -10,10 +10,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<String> {
     const HELP: &str = "a domain of your own, of which every host below is yours: `acme.dev`";
     let text = field.name()?;
     if let Some(rest) = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')) {
-        return field.refuse(
-            format!("`{}` begins with more than a name", field.shown()),
-            format!("write `{rest}`: hosts below it are meant anyway"),
-        );
+        return field
+            .refuse(format!("`{}` is more than a domain", field.shown()), format!("write `{rest}`: hosts below it are meant anyway"));
     }
     let host = match Host::parse(text.as_bytes()) {
         Ok(host) if host.port().is_none() => host,

@@ -7,8 +7,8 @@ use http::{HeaderValue, header};
 use super::super::begin::login_url;
 use super::super::sign_in_path;
 use crate::access_log::cut;
-use crate::gate::Ask;
 use crate::claims::ClaimsFault;
+use crate::gate::Ask;
 use crate::idp::ExchangeFault;
 use crate::reply::Reply;
 use crate::respond::{self, Asker, Face};
@@ -116,8 +116,12 @@ impl Failure {
             Self::IdToken(TokenFault::Issuer) => "the issuer must be equal byte for byte, a final slash included",
             Self::IdToken(TokenFault::Algorithm) => "the provider signs with an algorithm that `algorithms` does not list",
             Self::AccessToken(_) => "the access token is for our audience and yet not valid",
-            Self::StepUp => "the ID token lacks what the rule's step_up demands: `auth_time` not older than max_age, or `acr` (Auth0: an Action that asks for several factors)",
-            Self::TooLarge(_) => "fewer or shorter claims must be kept: see identity, headers and rules",
+            Self::StepUp => {
+                "the ID token lacks what the rule's step_up demands: `auth_time` not older than max_age, or `acr` (Auth0: an Action that asks for several factors)"
+            }
+            Self::TooLarge(_) => "fewer or shorter claims must be kept: see identity, headers and rules; or keep sessions in a store",
+            Self::StoreDown => "the session store cannot be used: its own lines in this log say why",
+            Self::ProviderDown => "the provider's metadata or keys cannot be had: the lines of `doorward_proxy::keys` say why",
             _ => "",
         }
     }

@@ -93,7 +93,7 @@ impl Opener {
             ),
             Error::Io(error) => match error.kind() {
                 io::ErrorKind::NotFound => {
-                    format!("server.state_dir: the folder of `{place}` does not exist; make it, for the user that runs Doorward")
+                    format!("server.state_dir: there is no folder for `{place}`; make it, for the user that runs Doorward")
                 }
                 io::ErrorKind::PermissionDenied => {
                     format!("server.state_dir: `{place}` cannot be read and written by this user; make the folder and the file its own")
