@@ -3,7 +3,8 @@
 //! An entry counts here at once, and is stored before whoever asked for it is answered. While the store cannot be
 //! reached it counts here all the same, and is stored once it can be: the store is never the reason that somebody stays
 //! signed in here. What other processes revoke meanwhile is not known: that is the bound of an unreachable store, and
-//! `doorward_revocations_read_timestamp_seconds` tells it.
+//! `doorward_revocations_read_timestamp_seconds` tells it. A process that never reached it knows nothing, and vouches for
+//! nobody's session.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,8 @@ pub struct RevocationList {
     current: ArcSwap<Revocations>,
     /// False as long as nothing ever was: then nobody looks any further.
     any: AtomicBool,
+    /// What was revoked before this process began is known.
+    known: AtomicBool,
     /// One writer at a time; readers do not wait for it.
     writing: Mutex<()>,
     /// Not stored yet, oldest first.
@@ -72,6 +75,7 @@ impl RevocationList {
         Arc::new(Self {
             current: ArcSwap::from_pointee(Revocations::new(issuers)),
             any: AtomicBool::new(false),
+            known: AtomicBool::new(!store.is_shared() && !store.is_lasting()),
             writing: Mutex::default(),
             waiting: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
@@ -86,6 +90,12 @@ impl RevocationList {
     /// Whether the session behind `facts` counts no longer. Takes no lock; one load while nothing was ever revoked.
     pub fn is_revoked(&self, facts: &SessionFacts) -> bool {
         self.any.load(Ordering::Acquire) && self.current.load().is_revoked(facts)
+    }
+
+    /// Whether what was revoked before this process began is known. Until then nobody's session can be vouched for; a process
+    /// that knew once goes on with what it knows while the store is away.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Acquire)
     }
 
     /// The same for a session whose facts nobody keeps.
@@ -156,7 +166,7 @@ impl RevocationList {
     /// What the store holds, once, before requests are served. A store that cannot be reached holds up nothing.
     pub async fn load(self: &Arc<Self>) {
         if tokio::time::timeout(FIRST_READ, self.read()).await.is_err() {
-            tracing::error!("revocations are not all loaded yet, sessions that were ended before the start go on until they are");
+            tracing::error!("who was signed out is not all known yet, and nobody's session counts until it is");
         }
     }
 
@@ -196,8 +206,11 @@ impl RevocationList {
                 Err(fault) => {
                     if !reading.failing {
                         reading.failing = true;
-                        let loaded = if reading.complete { "new revocations are not read" } else { "revocations are not loaded" };
-                        tracing::error!("{loaded}, sessions that were ended elsewhere go on until they are: {fault}");
+                        let effect = match reading.complete {
+                            true => "sign-outs of other processes are not heard of until it is back",
+                            false => "who was signed out is not known, and nobody's session counts until it is",
+                        };
+                        tracing::error!("the store cannot be read, {effect}: {fault}");
                     }
                     return;
                 }
@@ -207,6 +220,7 @@ impl RevocationList {
             tracing::info!("revocations are read again");
         }
         (reading.failing, reading.complete) = (false, true);
+        self.known.store(true, Ordering::Release);
         self.metrics.revocations_read_at.set(clock::now().0);
     }
 
@@ -214,13 +228,14 @@ impl RevocationList {
         match self.store.revoke(entry).await {
             // The store gives nothing up before its time. Revoking everybody has a place of its own there.
             Err(StoreFault::Full) if !matches!(entry.what, What::Issuer(_)) => {
-                let everybody = raised([entry], clock::now());
+                let now = clock::now();
+                // It outlasts all others, so that they make room for the next: else each further one would end everybody's again.
+                let until = entry.until.max(now.plus(self.lifetime).plus(SLACK));
+                let what = What::Issuer(entry.what.issuer().into());
+                let everybody = Revocation { what, not_before: entry.not_before.max(now), until };
                 tracing::error!(issuer = entry.what.issuer(), "the store is full of revocations: everybody of this issuer signs in again");
-                self.apply(&everybody);
-                for entry in &everybody {
-                    self.store.revoke(entry).await?;
-                }
-                Ok(())
+                self.apply([&everybody]);
+                self.store.revoke(&everybody).await
             }
             outcome => outcome,
         }

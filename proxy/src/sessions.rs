@@ -188,17 +188,20 @@ impl Sessions {
     /// is no reason to sign in again.
     pub async fn find(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
         match self.settings.session.store {
-            StoreKind::Cookie => self.in_cookie(sealed, host, now).map_err(CredentialFault::Session),
+            StoreKind::Cookie => self.in_cookie(sealed, host, now),
             StoreKind::Memory | StoreKind::File | StoreKind::Redis => self.in_store(sealed, host, now).await,
         }
     }
 
-    fn in_cookie(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, SessionFault> {
+    fn in_cookie(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
         let (limits, place, keys) = (self.limits(), self.place(host), self.keyring.keys());
-        let session = Session::open(sealed, &keys, place, limits, now)?;
+        let session = Session::open(sealed, &keys, place, limits, now).map_err(CredentialFault::Session)?;
+        if !self.revocations.is_known() {
+            return Err(CredentialFault::CannotVerify);
+        }
         // Reading what it is about takes longer than all the rest of this; mostly nobody is revoked.
         if self.revocations.revokes(&session) {
-            return Err(SessionFault::Revoked);
+            return Err(CredentialFault::Session(SessionFault::Revoked));
         }
         let renewal = (session.renewal_is_due(limits, now) || keys.is_old(sealed))
             .then(|| {

@@ -119,7 +119,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn give_back(&self, name: &str, holder: &str) -> Result<(), StoreFault>;
 
     /// Appends to the list of revocations. The list is bounded ([`REVOCATIONS`]) and gives nothing up before its time:
-    /// [`StoreFault::Full`] when nothing in it is over. There is always room for one of a whole issuer.
+    /// [`StoreFault::Full`] when nothing in it is over. There is always room for one of a whole issuer, and it makes room: it
+    /// takes the place of others of its issuer that end no later, of so many at least that the next find the list not full.
     async fn revoke(&self, entry: &Revocation) -> Result<(), StoreFault>;
 
     /// Those after `after` that are not over, and the place to ask from next time. At most a few thousand at once: ask until

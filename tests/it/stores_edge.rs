@@ -122,3 +122,29 @@ async fn sess_42_a_copy_of_the_store_tells_nothing_about_who_is_signed_in() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sess_40_who_does_not_know_who_was_signed_out_vouches_for_nobody() {
+    let mut server = RedisServer::start();
+    let shared = plan("", &format!("  store: cookie\n  redis: {{ url: \"redis://127.0.0.1:{}/0\" }}\n", server.port()));
+    let scene = Scene::with(shared).await;
+    let mut browser = scene.signed_in(APP, "ada").await;
+    server.kill();
+    // Who knew once goes on; who begins now cannot know.
+    let twin = scene.twin(|text| text).await;
+    assert_eq!(browser.fetch("/private").await.status, 200);
+    let mut visit = twin.visit(&browser);
+    let unknown = visit.fetch("/private").await;
+    assert_eq!((unknown.status, unknown.field("retry-after").is_some()), (503, true), "{}", unknown.text());
+    assert_eq!(visit.fetch("/public/page").await.status, 200, "what asks for nobody needs nobody");
+    server.start_again();
+    let mut status = 0;
+    for _ in 0..60 {
+        status = visit.fetch("/private").await.status;
+        if status == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(status, 200);
+}

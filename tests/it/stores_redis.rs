@@ -238,7 +238,30 @@ async fn logout_14_the_list_in_redis_is_bounded() {
     assert_eq!(store.revoke(&revocation("c")).await, Err(StoreFault::Full));
     let everybody = Revocation { what: What::Issuer("https://idp.test/".into()), ..revocation("") };
     assert_eq!(store.revoke(&everybody).await, Ok(()), "one for the whole issuer always fits");
-    assert_eq!(server.cli(&["XLEN", "doorward:revocations"]), "3");
+    assert_eq!(server.cli(&["XLEN", "doorward:revocations"]), "1", "it says as much as the others, and makes room");
+    let other = Revocation { what: What::ProviderSession { issuer: "https://other.test/".into(), sid: "a".into() }, ..revocation("") };
+    let long = Revocation { until: clock::now().plus(Duration::from_secs(90_000)), ..revocation("long") };
+    assert_eq!((store.revoke(&other).await, store.revoke(&long).await), (Ok(()), Err(StoreFault::Full)), "the one for all takes a place");
+}
+
+#[tokio::test]
+async fn logout_14_a_full_list_in_redis_is_full_once() {
+    const MANY: usize = 2_500;
+    let server = RedisServer::start();
+    let store = RedisStore::with_limit(&server.settings("doorward:"), &Handle::current(), MANY).unwrap();
+    let other = Revocation { what: What::ProviderSession { issuer: "https://other.test/".into(), sid: "a".into() }, ..revocation("") };
+    let long = Revocation { until: far().plus(Duration::from_secs(900)), ..revocation("long") };
+    store.revoke(&other).await.unwrap();
+    store.revoke(&long).await.unwrap();
+    for at in 2..MANY {
+        store.revoke(&revocation(&at.to_string())).await.unwrap();
+    }
+    assert_eq!(store.revoke(&revocation("more")).await, Err(StoreFault::Full));
+    let everybody = Revocation { what: What::Issuer("https://idp.test/".into()), until: far(), ..revocation("") };
+    store.revoke(&everybody).await.unwrap();
+    let (entries, _) = store.revocations(Cursor::default()).await.unwrap();
+    assert_eq!(entries, [other, long, everybody], "what it does not cover stays");
+    assert_eq!(store.revoke(&revocation("more")).await, Ok(()));
 }
 
 #[tokio::test]

@@ -140,12 +140,12 @@ impl SealingKeys {
         Ok(Self { ring })
     }
 
-    /// Seals `plain` under the first key. `name` is the cookie or parameter it goes into, `host` the canonical host.
     /// How many there are: one at least.
     pub fn count(&self) -> usize {
         self.ring.len()
     }
 
+    /// Seals `plain` under the first key. `name` is the cookie or parameter it goes into, `host` the canonical host.
     pub fn seal(&self, purpose: Purpose, name: &str, host: &str, nonce: [u8; NONCE_LENGTH], mut plain: Vec<u8>) -> String {
         let first = &self.ring[0];
         let mut sealed = Vec::with_capacity(HEADER_LENGTH + plain.len() + TAG_LENGTH);

@@ -30,6 +30,9 @@ impl Sessions {
             None => self.read(ticket, now).await?,
         };
         let held = self.within_limits(held, ticket, now).await?;
+        if !self.revocations.is_known() {
+            return Err(CredentialFault::CannotVerify);
+        }
         if self.revocations.is_revoked(&held.known().facts) {
             self.forget(&ticket.id);
             return Err(CredentialFault::Session(SessionFault::Revoked));

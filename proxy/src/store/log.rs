@@ -12,6 +12,8 @@ use super::StoreFault;
 pub const LIMIT: usize = revocation::LIMIT;
 /// Issuers are the configuration's, so these never meet their limit in earnest.
 pub(super) const ISSUERS: usize = 1_000;
+/// Dropped where one entry says as much as all of them, by stores that must look for them.
+pub(super) const COVERED: usize = 10_000;
 /// Read at once.
 pub(super) const PAGE: usize = 4_096;
 
@@ -31,6 +33,11 @@ pub(super) fn is_of_issuer(what: &What) -> bool {
         What::Issuer(_) => true,
         What::Session { .. } | What::ProviderSession { .. } | What::Subject { .. } => false,
     }
+}
+
+/// Whether `by`, which is of a whole issuer, says as much and lasts as long: sessions that began before it are over by it.
+pub(super) fn is_covered(entry: &Revocation, by: &Revocation) -> bool {
+    !is_of_issuer(&entry.what) && entry.what.issuer() == by.what.issuer() && entry.until <= by.until
 }
 
 /// Both, in whichever order they came: revocations only ever grow.
@@ -66,6 +73,9 @@ impl Log {
                 return Err(StoreFault::Full);
             }
         }
+        if is_of_issuer(&entry.what) {
+            self.drop_covered(&entry);
+        }
         self.last += 1;
         let before = self.places.insert(key, self.last);
         if before.and_then(|place| self.entries.remove(&place)).is_none() && is_of_issuer(&entry.what) {
@@ -86,6 +96,13 @@ impl Log {
         self.entries.retain(|_, entry| entry.until > now);
         self.places.retain(|_, place| self.entries.contains_key(place));
         self.issuers = self.entries.values().filter(|entry| is_of_issuer(&entry.what)).count();
+    }
+
+    /// What an entry of a whole issuer says as well.
+    fn drop_covered(&mut self, by: &Revocation) {
+        let Self { entries, places, .. } = self;
+        entries.retain(|_, entry| !is_covered(entry, by));
+        places.retain(|_, place| entries.contains_key(place));
     }
 
     fn has_room(&self, what: &What) -> bool {
@@ -116,7 +133,24 @@ mod tests {
         assert_eq!(log.add(&everybody, Timestamp(99)), Ok(()), "one for the whole issuer always fits");
         assert_eq!(log.add(&entry("c", 300), Timestamp(100)), Ok(()));
         let (found, _) = log.after(0, Timestamp(100));
-        assert_eq!(found, [entry("b", 300), everybody, entry("c", 300)]);
+        assert_eq!(found, [everybody, entry("c", 300)]);
+    }
+
+    #[test]
+    fn logout_14_a_full_list_is_full_once_and_not_for_every_sign_out_after_it() {
+        let mut log = Log::new(3);
+        let other = |until| Revocation { what: What::ProviderSession { issuer: "https://other/".into(), sid: "x".into() }, ..entry("", until) };
+        log.add(&entry("a", 300), Timestamp(0)).unwrap();
+        log.add(&entry("long", 400), Timestamp(0)).unwrap();
+        log.add(&other(200), Timestamp(0)).unwrap();
+        assert_eq!(log.add(&entry("b", 300), Timestamp(1)), Err(StoreFault::Full));
+        let everybody = Revocation { what: What::Issuer("https://idp/".into()), ..entry("", 300) };
+        log.add(&everybody, Timestamp(1)).unwrap();
+        assert_eq!(log.after(0, Timestamp(1)).0, [entry("long", 400), other(200), everybody.clone()], "what it does not cover stays");
+        assert_eq!(log.add(&entry("b", 300), Timestamp(1)), Ok(()));
+        assert_eq!(log.add(&entry("c", 300), Timestamp(1)), Err(StoreFault::Full));
+        log.add(&everybody, Timestamp(1)).unwrap();
+        assert_eq!((log.entries.len(), log.places.len(), log.issuers), (3, 3, 1));
     }
 
     #[test]

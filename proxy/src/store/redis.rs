@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 use self::connect::Connector;
 use self::link::Link;
 use self::script::{Script, Scripts};
-use super::log::{ISSUERS, LIMIT, PAGE, is_of_issuer};
+use super::log::{COVERED, ISSUERS, LIMIT, PAGE, is_of_issuer};
 use super::name::{Holder, Name};
 use super::{Cursor, OpenFault, Store, StoreFault, Stored};
 use crate::clock;
@@ -183,9 +183,11 @@ impl Store for RedisStore {
         }
         let text = serde_json::to_vec(entry).map_err(|_| StoreFault::Broken)?;
         let until = entry.until.min(now.plus(LONGEST));
-        let limit = if is_of_issuer(&entry.what) { self.limit + ISSUERS } else { self.limit };
+        let (limit, covered) = if is_of_issuer(&entry.what) { (self.limit + ISSUERS, COVERED) } else { (self.limit, 0) };
+        let (whose, covered) = (Name::of(entry.what.issuer()).to_string(), covered.to_string());
         let (now, left, until, limit) = (now.0.to_string(), left(until, now), until.0.to_string(), limit.to_string());
-        let arguments = [now.as_bytes(), until.as_bytes(), left.as_bytes(), limit.as_bytes(), &text];
+        let arguments =
+            [now.as_bytes(), until.as_bytes(), left.as_bytes(), limit.as_bytes(), &text, whose.as_bytes(), covered.as_bytes()];
         let kept: bool = self.run(&self.scripts.revoke, &self.list(), &arguments).await?;
         if kept { Ok(()) } else { Err(StoreFault::Full) }
     }

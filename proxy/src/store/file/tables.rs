@@ -7,7 +7,7 @@ use redb::{
     WriteTransaction,
 };
 
-use crate::store::log::{ISSUERS, PAGE, is_of_issuer, merged};
+use crate::store::log::{COVERED, ISSUERS, PAGE, is_covered, is_of_issuer, merged, what_key};
 use crate::store::{StoreFault, Stored};
 
 type Key = [u8; 32];
@@ -193,12 +193,37 @@ impl<'t> Tables<'t> {
                 return Ok(Err(StoreFault::Full));
             }
         }
+        if is_of_issuer(&entry.what) {
+            self.drop_covered(&entry)?;
+        }
         let text = serde_json::to_vec(&entry).map_err(|_| StorageError::Corrupted("a revocation that cannot be written".to_owned()))?;
         let end = millis(entry.until);
         self.revocations.insert(place, text.as_slice())?;
         self.places.insert(key, (end, place))?;
         self.move_end(OF_REVOCATION, key, before.map(|(end, _)| end), end)?;
         Ok(Ok(true))
+    }
+
+    /// What an entry of a whole issuer says as well: the oldest of it.
+    fn drop_covered(&mut self, by: &Revocation) -> Result<(), StorageError> {
+        let mut covered = Vec::new();
+        for found in self.revocations.iter()? {
+            let (place, text) = found?;
+            if let Some(entry) = revocation(text.value()).filter(|entry| is_covered(entry, by)) {
+                covered.push((place.value(), what_key(&entry.what)));
+            }
+            if covered.len() == COVERED {
+                break;
+            }
+        }
+        for (place, key) in covered {
+            self.revocations.remove(place)?;
+            let end = self.places.remove(&key)?.map(|found| found.value().0);
+            if let Some(end) = end {
+                self.ends.remove((end, OF_REVOCATION, &key))?;
+            }
+        }
+        Ok(())
     }
 
     /// The place of the last revocation.

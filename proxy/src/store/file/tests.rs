@@ -113,8 +113,14 @@ async fn logout_14_the_list_is_bounded_and_replays_are_one_entry() {
     assert_eq!(store.revoke(&of("c")).await, Err(StoreFault::Full));
     let everybody = Revocation { what: What::Issuer("https://idp/".into()), ..of("") };
     assert_eq!(store.revoke(&everybody).await, Ok(()));
-    let (entries, _) = store.revocations(Cursor::default()).await.unwrap();
-    assert_eq!(entries.len(), 3);
+    assert_eq!(store.revocations(Cursor::default()).await.unwrap().0, [everybody], "it says as much as both, and makes room");
+    assert_eq!(store.look(tables::counts).await.unwrap(), [0, 0, 1, 1, 1]);
+    let other = Revocation { what: What::ProviderSession { issuer: "https://other/".into(), sid: "a".into() }, ..of("") };
+    assert_eq!(store.revoke(&other).await, Ok(()));
+    assert_eq!(store.revoke(&of("c")).await, Err(StoreFault::Full));
+    let everybody = Revocation { what: What::Issuer("https://idp/".into()), until: far().minus(Duration::from_secs(9)), ..of("") };
+    assert_eq!(store.revoke(&everybody).await, Ok(()));
+    assert!(store.revocations(Cursor::default()).await.unwrap().0.contains(&other), "another issuer's stays");
 }
 
 #[tokio::test]

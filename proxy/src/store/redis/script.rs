@@ -46,8 +46,9 @@ const GIVE_BACK: &str = r"
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
 
-/// now, end, seconds left, limit, entry. Drops what is over from the front first, a bounded number at a time: entries come
-/// about in the order of their ends. The list goes when its last entry is over.
+/// now, end, seconds left, limit, entry, whose, covered. Drops what is over from the front first, a bounded number at a time:
+/// entries come about in the order of their ends. Where `covered` is not 0, so many of the same issuer's that end no later go
+/// as well: the new one, which is nobody's in particular, says as much. The list goes when its last entry is over.
 const REVOKE: &str = r"
 for _ = 1, 20 do
   local over = {}
@@ -60,7 +61,23 @@ for _ = 1, 20 do
   if #over < 100 then break end
 end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
-redis.call('XADD', KEYS[1], '*', 'until', ARGV[2], 'entry', ARGV[5])
+local room, whose = tonumber(ARGV[7]), ARGV[6]
+if room > 0 then
+  whose = ''
+  local start = '-'
+  while room > 0 do
+    local page, covered = redis.call('XRANGE', KEYS[1], start, '+', 'COUNT', 1000), {}
+    for _, entry in ipairs(page) do
+      if entry[2][6] == ARGV[6] and tonumber(entry[2][2]) <= tonumber(ARGV[2]) then covered[#covered + 1] = entry[1] end
+    end
+    if #covered > 0 then redis.call('XDEL', KEYS[1], unpack(covered)) end
+    room = room - #covered
+    if #page < 1000 then break end
+    local time, count = string.match(page[#page][1], '^(%d+)-(%d+)$')
+    start = time .. '-' .. string.format('%d', tonumber(count) + 1)
+  end
+end
+redis.call('XADD', KEYS[1], '*', 'until', ARGV[2], 'entry', ARGV[5], 'of', whose)
 if redis.call('TTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
 return 1";
 
