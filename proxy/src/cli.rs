@@ -13,6 +13,7 @@ use doorward_config::{Loaded, Report};
 use crate::access_log::AccessLog;
 use crate::entropy;
 use crate::keys::Tempo;
+use crate::pages::Pages;
 use crate::serve::{Doorward, StartFault, tls_stores};
 use crate::snippet::{self, Host, Options};
 
@@ -202,8 +203,13 @@ fn check(path: &Path, format: Format) -> ExitCode {
         (Format::Text, _) if !loaded.warnings.problems().is_empty() => say(&loaded.warnings.render(color())),
         (Format::Text, _) => {}
     }
-    if let Err(error) = certificates {
-        say(&format!("error: {error}"));
+    let server = &loaded.settings.server;
+    let pages = Pages::new(&[], server.pages.as_deref()).map_err(|fault| format!("server.pages: {fault}"));
+    let faults = [certificates.err().map(|error| error.to_string()), pages.err()];
+    for fault in faults.iter().flatten() {
+        say(&format!("error: {fault}"));
+    }
+    if faults.iter().any(Option::is_some) {
         return ExitCode::from(CONFIGURATION);
     }
     if matches!(format, Format::Text) {
@@ -217,6 +223,9 @@ fn check(path: &Path, format: Format) -> ExitCode {
         ));
         if loaded.settings.session.example_key {
             say("note: it uses the session key of the published examples, with which `doorward serve` refuses to start");
+        }
+        if let Some(folder) = server.state_dir.as_ref().filter(|folder| !folder.is_dir()) {
+            say(&format!("note: there is no folder `{}` here (`server.state_dir`), and `doorward serve` needs it", folder.display()));
         }
     }
     ExitCode::SUCCESS

@@ -38,6 +38,11 @@ impl Steady {
         Self(Mutex::new(Seen { time: Timestamp(0), at, ahead_since: Some(at) }))
     }
 
+    /// Believes the wall clock from the start: to see what is over go.
+    pub(crate) fn settled() -> Self {
+        Self(Mutex::new(Seen { time: now(), at: Instant::now(), ahead_since: None }))
+    }
+
     /// Never later than the wall clock.
     pub fn now(&self) -> Timestamp {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,9 @@
 //! pingora's phases, one short call each. The hot path of a proxied request is this file and `gate.rs`.
 
+mod answer;
+mod failure;
+mod stream;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +13,7 @@ use bytes::Bytes;
 use doorward_policy::access::{DenyReason, Permit};
 use doorward_policy::login::FORM_LIMIT;
 use doorward_policy::request::Target;
-use http::{HeaderMap, HeaderValue, Version, header};
+use http::{HeaderMap, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -20,16 +24,17 @@ use crate::clock;
 use crate::forward::{self, Forward};
 use crate::gate::{Ask, Outcome, Way};
 use crate::incoming::{self, Told};
-use crate::listen::{ConnectionInfo, connection_info};
+use crate::listen::connection_info;
 use crate::login;
 use crate::manner::Manner;
 use crate::pages::Language;
 use crate::reply::Reply;
 use crate::respond;
 use crate::runtime::Runtime;
-use crate::sessions::Live;
 use crate::state::{Finished, RequestState, WebSocketGauge};
-use crate::streams::Ground;
+use answer::write;
+use failure::{error_name, failure_status};
+use stream::{is_stream, list_stream, speaks_websocket};
 
 /// Servers tried for one request.
 const CONNECT_ATTEMPTS: usize = 3;
@@ -260,33 +265,6 @@ fn bytes_due(since_its_first_byte: Duration) -> u64 {
     since_its_first_byte.saturating_sub(BODY_GRACE).as_secs().saturating_mul(BODY_RATE)
 }
 
-/// From here on the request ends with what it stands on. Whatever was asked for as a stream, or is answered as one.
-fn list_stream(session: &Session, state: &mut RequestState) {
-    if state.stream.is_some() {
-        return;
-    }
-    // What is open to everybody ends with nobody's session.
-    let known = state.permit.as_ref().is_some_and(Permit::authenticated);
-    let ground = Ground { facts: state.session.as_ref().filter(|_| known).map(Live::facts), until: state.until };
-    if !ground.is_none() {
-        let connection = connection_info(session).filter(|info| !info.h2).map(ConnectionInfo::cutter);
-        state.stream = Some(state.runtime.streams.list(ground, connection));
-    }
-}
-
-/// Whether an answer lasts for as long as both sides like.
-fn is_stream(answer: &ResponseHeader) -> bool {
-    let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    let is = |name: &str| kind.get(..name.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(name.as_bytes()));
-    let lasting = ["text/event-stream", "application/grpc", "multipart/x-mixed-replace", "application/x-ndjson", "application/jsonl"];
-    answer.status == 101 || lasting.into_iter().any(is)
-}
-
-/// Whether frames follow (RFC 6455 §4.2.2); other upgrades are nobody's business but the app's.
-fn speaks_websocket(answer: &ResponseHeader) -> bool {
-    answer.status == 101 && answer.headers.get(header::UPGRADE).is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
 /// Reads target, manner and client: the only time this request is parsed.
 fn read(session: &Session, state: &mut RequestState) -> Result<Target, DenyReason> {
     let request = session.req_header();
@@ -433,88 +411,6 @@ fn plain_asker(state: &RequestState) -> respond::Asker<'_> {
         login_url: None,
         prefix: &state.runtime.settings.server.prefix,
         language: state.language,
-    }
-}
-
-/// Writes an answer of ours: these do not pass `response_filter`.
-async fn write(session: &mut Session, state: &RequestState, reply: Reply) -> pingora::Result<()> {
-    let http2 = session.req_header().version == Version::HTTP_2;
-    let mut answer = ResponseHeader::build(reply.status, Some(reply.fields.len() + 4))?;
-    // Over HTTP/2 a gRPC client looks for its status after the answer; before it only when that ends the stream, which
-    // pingora's header never does.
-    let mut last = HeaderMap::new();
-    for (name, value) in reply.fields {
-        if http2 && name.as_str().starts_with("grpc-") {
-            last.append(name, value);
-        } else {
-            answer.append_header(name, value)?;
-        }
-    }
-    // RFC 9110 §8.6: no length where there is no content to have one.
-    if reply.status != 204 && last.is_empty() {
-        answer.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
-    }
-    answer.insert_header("x-request-id", state.request_id.as_str())?;
-    if let Some(hsts) = &state.runtime.settings.server.hsts {
-        answer.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.as_str())?;
-    }
-    let bodyless = reply.body.is_empty() || session.req_header().method == http::Method::HEAD;
-    session.write_response_header(Box::new(answer), bodyless).await?;
-    if !last.is_empty() {
-        session.as_downstream_mut().write_response_trailers(last).await
-    } else if !bodyless {
-        session.write_response_body(Some(reply.body), true).await
-    } else if http2 {
-        // After a failure nobody else ends the stream, and the client would see it reset.
-        session.write_response_body(Some(Bytes::new()), true).await
-    } else {
-        Ok(())
-    }
-}
-
-/// 0: the client is gone.
-fn failure_status(error: &Error) -> u16 {
-    match (error.etype(), error.esource()) {
-        (ErrorType::HTTPStatus(status), _) => *status,
-        (
-            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout,
-            ErrorSource::Upstream,
-        ) => 504,
-        (_, ErrorSource::Upstream) => 502,
-        // The listener says so of a body that is none; everything else that cannot be read is gone.
-        (ErrorType::ReadError, ErrorSource::Downstream) if is_malformed(error) => 400,
-        (
-            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::ReadTimedout | ErrorType::WriteTimedout,
-            ErrorSource::Downstream,
-        ) => 0,
-        (_, ErrorSource::Downstream) => 400,
-        (_, ErrorSource::Internal | ErrorSource::Unset) => 500,
-    }
-}
-
-/// Whether what came could be read and was wrong.
-fn is_malformed(error: &Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<std::io::Error>();
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
-}
-
-/// From pingora's closed list, never its text: that may hold addresses and bytes of the request.
-fn error_name(error: &Error) -> &'static str {
-    match error.esource() {
-        ErrorSource::Upstream => match error.etype() {
-            ErrorType::ConnectTimedout => "upstream_connect_timeout",
-            ErrorType::ConnectRefused => "upstream_refused",
-            ErrorType::ReadTimedout => "upstream_read_timeout",
-            ErrorType::WriteTimedout => "upstream_write_timeout",
-            ErrorType::InvalidCert | ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout => "upstream_tls",
-            _ => "upstream",
-        },
-        ErrorSource::Downstream => "client",
-        ErrorSource::Internal | ErrorSource::Unset => match error.etype() {
-            ErrorType::HTTPStatus(503) => "no_server",
-            ErrorType::HTTPStatus(413) => "body_limit",
-            _ => "internal",
-        },
     }
 }
 

@@ -164,6 +164,35 @@ fn cli_cfg_01_five_mistakes_are_five_messages_each_at_its_line() {
 }
 
 #[test]
+fn cli_check_tries_the_pages_and_looks_for_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (name, content) in [("pages/denied.html", "{% block content %}{{ texxt }}{% endblock %}"), ("doorward.yaml", "")] {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        std::fs::write(at(name), content).unwrap();
+    }
+    let original = std::fs::read_to_string(example("minimal.yaml")).unwrap();
+    let original = original.replace("  # state_dir: /var/lib/doorward", "  state_dir: state\n  pages: pages");
+    let examples = example("");
+    let original = ["tls/acme.crt", "tls/acme.key", "secrets/auth0", "secrets/session.key"]
+        .iter()
+        .fold(original, |text, file| text.replace(file, &format!("{examples}{file}")));
+    std::fs::write(at("doorward.yaml"), original).unwrap();
+    let name = at("doorward.yaml").display().to_string();
+
+    let wrong = run(&["check", &name]);
+    let said = text(&wrong.stderr);
+    assert!(wrong.status.code() == Some(78) && said.contains("denied.html:1: undefined value"), "{said}");
+    std::fs::write(at("pages/denied.html"), "{{ text }}").unwrap();
+    let right = run(&["check", &name]);
+    let said = text(&right.stderr);
+    assert!(right.status.code() == Some(0) && said.contains("there is no folder") && said.contains("state"), "{said}");
+    std::fs::create_dir(at("state")).unwrap();
+    let said = text(&run(&["check", &name]).stderr);
+    assert!(!said.contains("there is no folder"), "{said}");
+}
+
+#[test]
 fn cli_cfg_02_03_what_cannot_be_read_refuses_to_start() {
     let missing = run(&["serve", "-c", "/nonexistent/doorward.yaml"]);
     assert_eq!(missing.status.code(), Some(78));

@@ -22,6 +22,7 @@ fn every_reason_in_the_operators_table_exists() {
     let reasons: Vec<&str> = DenyReason::ALL.iter().map(|reason| reason.label()).collect();
     for reason in [
         "cannot_verify",
+        "store_unreachable",
         "no_rule",
         "role",
         "permission",

@@ -144,6 +144,33 @@ async fn sess_32_a_form_is_no_session_and_a_session_no_form() {
     assert!(runtime.store.read(&StoreKey::of(&id)).await.unwrap().is_none());
 }
 
+/// Whoever may put a picture or a link into one of our pages must not sign out everybody who looks at it; nor must a browser
+/// that looks ahead at the link that says "sign out".
+#[tokio::test]
+async fn logout_01_a_picture_a_frame_or_a_look_ahead_signs_nobody_out() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in(APP, "ada").await;
+    let own = ("sec-fetch-site", "same-origin");
+    for (name, more) in [
+        ("a picture", [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image"), ("accept", "image/*")]),
+        ("a frame", [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe"), ("accept", "text/html")]),
+        ("a style sheet", [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "style"), ("accept", "text/css")]),
+        ("a look ahead", [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "empty"), ("sec-purpose", "prefetch")]),
+        ("one at a whole page", [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")]),
+    ] {
+        let fields = [&[own][..], &more].concat();
+        for path in ["/_doorward/logout", "/_doorward/logout?everywhere=1"] {
+            let answer = browser.request("GET", path, &fields, b"").await;
+            assert!(answer.all("set-cookie").is_empty(), "{name}: {:?}", answer.all("set-cookie"));
+            assert_eq!(answer.status == 200, !name.contains("look") && !name.contains("one at"), "{name}: {}", answer.status);
+            assert_eq!(browser.clone().fetch("/private").await.status, 200, "{name}");
+        }
+    }
+    let fields = [own, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
+    assert_eq!(browser.clone().request("GET", "/_doorward/logout", &fields, b"").await.status, 303);
+    assert_eq!(browser.fetch("/private").await.status, 401);
+}
+
 /// Sign-outs are remembered for a lifetime. A configuration that makes it longer must not let a signed-out copy outlive that.
 #[tokio::test]
 async fn sess_10_a_longer_lifetime_is_for_sessions_that_begin_later() {
@@ -200,4 +227,28 @@ async fn cookie_06_07_the_domains_cookie_is_ours_also_where_no_domain_is_set() {
         assert_eq!(answer.all("set-cookie"), ["own=1"], "{method}");
         assert_eq!(scene.app.last().all("cookie"), ["a=1; b=2"], "{method}");
     }
+}
+
+/// A process that does not know yet who was signed out lets nobody in; and still hears who signs out now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logout_05_a_sign_out_while_the_list_cannot_be_read_counts_once_it_can() {
+    let mut redis = RedisServer::start();
+    let session = format!("  idle: 1h\n  lifetime: 12h\n  redis: {{ url: \"redis://127.0.0.1:{}/0\" }}\n", redis.port());
+    let scene = Scene::with(Plan { session, ..Plan::default() }).await;
+    let (leaves, stays) = (scene.signed_in(APP, "ada").await, scene.signed_in(APP, "vera").await);
+    let elsewhere = scene.signed_in(APP, "ada").await;
+    redis.kill();
+    let twin = scene.twin(|text| text).await;
+    assert_eq!(twin.visit(&leaves).fetch("/private").await.status, 503);
+    let answer = twin.visit(&leaves).post("/_doorward/logout?everywhere=1").await;
+    assert!(answer.cookies().iter().any(|(name, value)| name == COOKIE && value.is_empty()), "{:?}", answer.fields);
+    redis.start_again();
+    let status = async |browser: &Browser| loop {
+        match twin.visit(browser).fetch("/private").await.status {
+            503 => tokio::time::sleep(Duration::from_millis(100)).await,
+            status => return status,
+        }
+    };
+    let all = async { [status(&leaves).await, status(&elsewhere).await, status(&stays).await] };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(20), all).await, Ok([401, 401, 200]));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use doorward_policy::session::{Revocation, StoreKey, What};
 use doorward_policy::time::Timestamp;
 use doorward_proxy::clock;
-use doorward_proxy::store::{Cursor, FileStore, MemoryStore, RedisStore, Store, StoreFault};
+use doorward_proxy::store::{Cursor, FileStore, MemoryStore, REVOCATIONS, RedisStore, Store, StoreFault};
 use doorward_tests::redis::{Cluster, RedisServer};
 use futures::future::{BoxFuture, join_all};
 use tokio::runtime::Handle;
@@ -36,42 +36,48 @@ const TABLE: &[Row] = rows![
     names_are_any_text,
     of_a_hundred_at_once_one_takes_the_name,
     revocations_come_in_order_and_from_where_one_was,
-    revocations_that_are_over_do_not_come,
+    a_store_that_has_just_started_takes_no_clocks_word_for_what_is_over,
     many_revocations_come_page_by_page,
     many_sessions_at_once_do_not_mix,
     it_is_well,
 ];
 
-async fn all_rows(store: Arc<dyn Store>) {
+/// `settled` is another one, which believes the wall clock already.
+async fn all_rows(store: Arc<dyn Store>, settled: Arc<dyn Store>) {
+    let over = tokio::spawn(revocations_that_are_over_do_not_come(settled));
     let rows = TABLE.iter().map(|(name, run)| {
         let row = tokio::spawn(run(store.clone()));
         async move { row.await.err().map(|_| *name) }
     });
     let failed: Vec<&str> = join_all(rows).await.into_iter().flatten().collect();
     assert!(failed.is_empty(), "failed: {failed:?} (see above for each)");
+    over.await.unwrap();
 }
 
 #[tokio::test]
 async fn memory_does_what_a_store_does() {
-    all_rows(MemoryStore::new(&Handle::current())).await;
+    all_rows(MemoryStore::new(&Handle::current()), Arc::new(MemoryStore::with_limits(10, 10))).await;
 }
 
 #[tokio::test]
 async fn a_file_does_what_a_store_does() {
-    let folder = tempfile::tempdir().unwrap();
-    all_rows(Arc::new(FileStore::open(folder.path(), &Handle::current()).unwrap())).await;
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let settled = FileStore::with_limits(other.path(), &Handle::current(), 10, 10).unwrap();
+    all_rows(Arc::new(FileStore::open(folder.path(), &Handle::current()).unwrap()), Arc::new(settled)).await;
 }
 
 #[tokio::test]
 async fn redis_does_what_a_store_does() {
     let server = RedisServer::start();
-    all_rows(Arc::new(RedisStore::open(&server.settings("doorward:"), &Handle::current()).unwrap())).await;
+    let settled = RedisStore::with_limit(&server.settings("settled:"), &Handle::current(), REVOCATIONS).unwrap();
+    all_rows(Arc::new(RedisStore::open(&server.settings("doorward:"), &Handle::current()).unwrap()), Arc::new(settled)).await;
 }
 
 #[tokio::test]
 async fn a_redis_cluster_does_what_a_store_does() {
     let cluster = Cluster::start();
-    all_rows(Arc::new(RedisStore::open(&cluster.settings("doorward:"), &Handle::current()).unwrap())).await;
+    let settled = RedisStore::with_limit(&cluster.settings("settled:"), &Handle::current(), REVOCATIONS).unwrap();
+    all_rows(Arc::new(RedisStore::open(&cluster.settings("doorward:"), &Handle::current()).unwrap()), Arc::new(settled)).await;
 }
 
 fn after(seconds: u64) -> Timestamp {
@@ -250,10 +256,14 @@ async fn revocations_come_in_order_and_from_where_one_was(store: Arc<dyn Store>)
     let (found, cursor) = all_after(&*store, ISSUER, Cursor::default()).await;
     assert_eq!(found, first);
     assert_eq!(all_after(&*store, ISSUER, cursor).await.0, []);
-    let late = Revocation { what: What::Issuer(ISSUER.into()), ..entry("") };
-    store.revoke(&late).await.unwrap();
-    assert_eq!(all_after(&*store, ISSUER, cursor).await.0, [late]);
+    // One of the whole issuer that ends before them takes nobody's place; one that lasts as long takes them all.
+    let early = Revocation { until: after(3000), what: What::Issuer(ISSUER.into()), ..entry("") };
+    store.revoke(&early).await.unwrap();
+    assert_eq!(all_after(&*store, ISSUER, cursor).await.0, [early.clone()]);
     assert_eq!(all_after(&*store, ISSUER, Cursor::default()).await.0.len(), 11);
+    store.revoke(&Revocation { until: after(7200), ..early }).await.unwrap();
+    let left = all_after(&*store, ISSUER, Cursor::default()).await.0;
+    assert!(!left.is_empty() && left.iter().all(|entry| matches!(entry.what, What::Issuer(_))), "{left:?}");
 }
 
 async fn revocations_that_are_over_do_not_come(store: Arc<dyn Store>) {
@@ -265,6 +275,16 @@ async fn revocations_that_are_over_do_not_come(store: Arc<dyn Store>) {
     store.revoke(&long).await.unwrap();
     is_past(until).await;
     assert_eq!(all_after(&*store, ISSUER, Cursor::default()).await.0, [long]);
+}
+
+async fn a_store_that_has_just_started_takes_no_clocks_word_for_what_is_over(store: Arc<dyn Store>) {
+    const ISSUER: &str = "https://doubt.test/";
+    let short = revocation(ISSUER, "short", after(2));
+    store.revoke(&short).await.unwrap();
+    is_past(short.until).await;
+    let past = revocation(ISSUER, "past", clock::now());
+    store.revoke(&past).await.unwrap();
+    assert_eq!(all_after(&*store, ISSUER, Cursor::default()).await.0, [short, past]);
 }
 
 async fn many_revocations_come_page_by_page(store: Arc<dyn Store>) {

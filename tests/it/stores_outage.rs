@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use doorward_config::settings::{Redis, RedisTopology};
 use doorward_policy::secret::Secret;
 use doorward_policy::session::StoreKey;
+use doorward_proxy::clock;
 use doorward_proxy::store::{Cursor, Store, StoreFault};
 use doorward_tests::redis::{Cluster, HOST, RedisPlan, RedisServer, Sentinels};
 use futures::future::join_all;
@@ -179,6 +180,40 @@ async fn an_unknown_master_is_said() {
     let store = open(&Redis { topology, ..sentinels.settings("doorward:") });
     assert_eq!(store.read(&StoreKey::of("one")).await, Err(StoreFault::Broken));
     assert!(log.text().contains("knows no master `other`"), "{}", log.text());
+}
+
+/// A cluster's connections are mended behind our back: nothing tells that another server answers.
+#[tokio::test]
+async fn a_replica_that_takes_over_without_the_last_entries_hides_no_later_ones() {
+    const ISSUER: &str = "https://idp.test/";
+    const LIST: &str = "doorward:revocations";
+    let mut cluster = Cluster::start();
+    let log = Log::begin();
+    let store = open(&cluster.settings("doorward:"));
+    let (first, lost, second) = (revocation("first"), revocation("lost"), revocation("second"));
+    store.revoke(&first).await.unwrap();
+    let owner = cluster.owner(LIST);
+    let replica = cluster.replica_of(owner);
+    // Cut off; then an entry of a master whose clock is ahead, which the replica's is not.
+    replica.cli(&["CONFIG", "SET", "masterauth", "wrong"]);
+    replica.cli(&["CLIENT", "KILL", "TYPE", "master"]);
+    let ahead = format!("{}-0", (clock::now().0 + 3600) * 1000);
+    let (until, text) = (lost.until.0.to_string(), serde_json::to_string(&lost).unwrap());
+    cluster.nodes[owner].cli(&["XADD", LIST, &ahead, "until", &until, "entry", &text]);
+    let (found, cursor) = all_after(&store, ISSUER, Cursor::default()).await;
+    assert_eq!(found, [first.clone(), lost]);
+    assert_eq!(all_after(&store, ISSUER, cursor).await.0, [], "as long as it is the same list");
+    cluster.nodes[owner].kill();
+    replica.cli(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
+    let begin = Instant::now();
+    while store.revoke(&second).await.is_err() {
+        assert!(begin.elapsed() < BACK * 2, "the replica is not found: {store:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (found, cursor) = all_after(&store, ISSUER, cursor).await;
+    assert_eq!(found, [first, second]);
+    assert_eq!(all_after(&store, ISSUER, cursor).await.0, []);
+    assert_eq!(log.count("is connected"), 0, "it is the connection that it was, or this shows nothing:\n{}", log.text());
 }
 
 #[tokio::test]

@@ -254,9 +254,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    const OPTIONS: [&str; 6] = ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "1000"];
+
     pub fn start() -> Self {
-        let options = ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "1000"];
-        let nodes: Vec<RedisServer> = (0..3).map(|_| RedisServer::planned(RedisPlan::with(&options))).collect();
+        let nodes: Vec<RedisServer> = (0..3).map(|_| RedisServer::planned(RedisPlan::with(&Self::OPTIONS))).collect();
         let addresses: Vec<String> = nodes.iter().map(|node| format!("{HOST}:{}", node.port)).collect();
         let mut create = vec!["--cluster", "create"];
         create.extend(addresses.iter().map(String::as_str));
@@ -268,6 +269,30 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(50));
         }
         Self { nodes }
+    }
+
+    /// Which of the servers has this key.
+    pub fn owner(&self, key: &str) -> usize {
+        self.nodes.iter().position(|node| node.try_cli(&["EXISTS", key]).status.success()).expect("one of them has it")
+    }
+
+    /// One more server, which has all that this one has.
+    pub fn replica_of(&self, node: usize) -> RedisServer {
+        let (master, replica) = (&self.nodes[node], RedisServer::planned(RedisPlan::with(&Self::OPTIONS)));
+        let id = master.cli(&["CLUSTER", "MYID"]);
+        replica.cli(&["CLUSTER", "MEET", HOST, &master.port.to_string()]);
+        let begin = Instant::now();
+        let wait = || {
+            assert!(begin.elapsed() < PATIENCE, "the replica does not find its master\n{}", replica.said());
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        while !replica.try_cli(&["CLUSTER", "REPLICATE", &id]).status.success() {
+            wait();
+        }
+        while !replica.cli(&["INFO", "replication"]).contains("master_link_status:up") {
+            wait();
+        }
+        replica
     }
 
     /// How Doorward reaches it: it is told of one server, and finds the others.

@@ -18,6 +18,9 @@ pub struct LogoutState {
     /// Checked again when it comes back: what is allowed may have changed.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub return_to: Option<Box<str>>,
+    /// Our page that says so comes first; `return_to` is where its link leads.
+    #[serde(rename = "p", default)]
+    pub told: bool,
     #[serde(rename = "e", default)]
     pub everywhere: bool,
     #[serde(rename = "b")]
@@ -45,7 +48,7 @@ mod tests {
     #[test]
     fn logout_02_a_state_counts_on_its_host_for_an_hour() {
         let keys = SealingKeys::new(&[Secret::new((0..32).map(|at| at * 7 + 3).collect())]).unwrap();
-        let state = LogoutState { return_to: Some("/bye".into()), everywhere: false, began: Timestamp(1000) };
+        let state = LogoutState { return_to: Some("/bye".into()), told: false, everywhere: false, began: Timestamp(1000) };
         let sealed = state.seal(&keys, "a.example", [1; NONCE_LENGTH]);
         assert_eq!(LogoutState::open(&sealed, &keys, "a.example", Timestamp(4599)), Some(state.clone()));
         assert_eq!(LogoutState::open(&sealed, &keys, "a.example", Timestamp(4600)), None);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorward_policy::cookies::{Found, cookies};
 use doorward_policy::login::{LogoutState, ReturnTo};
-use doorward_policy::session::{DOMAIN_COOKIE, Ticket, What, is_own_cookie};
+use doorward_policy::session::{DOMAIN_COOKIE, Session, Ticket, What, is_own_cookie};
 use http::{Method, header};
 use url::form_urlencoded::Serializer;
 
@@ -16,8 +16,10 @@ use super::session::live;
 use crate::body;
 use crate::clock;
 use crate::gate::{Ask, cookie_fields, own_origin};
+use crate::manner::is_prefetch;
 use crate::pages::{Language, SignOutPage, SignedOutPage};
 use crate::reply::Reply;
+use crate::respond::{self, Face};
 use crate::runtime::Runtime;
 use crate::sessions::Live;
 use crate::streams::Ended;
@@ -66,6 +68,10 @@ impl Wish {
 
 /// `logout`: from one of this host's own pages at once; from anywhere else only after asking.
 pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
+    if is_prefetch(ask.headers) {
+        // Neither done now, nor answered with a page that would be shown later in the place of doing it.
+        return Served { reason: "not_a_navigation", reply: respond::show(&runtime.pages, runtime.asker(ask, None), Face::NOT_HERE, &[]) };
+    }
     let wish = Wish::read(runtime, ask);
     if !is_own_doing(runtime, ask) {
         return confirm(runtime, ask, &wish).await;
@@ -89,19 +95,20 @@ pub(super) async fn done(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     let fields = doorward_policy::login::parse_parameters(ask.target.query().unwrap_or("")).unwrap_or_default();
     let mut states = fields.iter().filter(|(name, _)| name == "state").map(|(_, value)| value.as_str());
     let state = states.next().filter(|_| states.next().is_none()).and_then(|text| LogoutState::open(text, &runtime.keys(), host, ask.now));
-    let everywhere = state.as_ref().is_some_and(|state| state.everywhere);
+    let (everywhere, told) = state.as_ref().map_or((false, false), |state| (state.everywhere, state.told));
     let is_ours = state.is_some();
     let live = live(runtime, ask).await;
     // With one host for all sign-ins, what the browser holds here opens nothing any more: the sign-out began on another host.
     let cleared = |reply: Reply| if is_ours && live.is_none() { without_cookies(runtime, ask, reply) } else { reply };
-    if let Some(target) = state.and_then(|state| state.return_to).and_then(|text| Target::parse(&text, runtime)) {
+    let target = state.and_then(|state| state.return_to).and_then(|text| Target::parse(&text, runtime));
+    if let Some(target) = target.as_ref().filter(|_| !told || live.is_some()) {
         return Served { reason: "signed_out", reply: cleared(Reply::redirect(303, target.as_str())) };
     }
     // Somebody who is signed in is not told otherwise.
     if live.is_some() {
         return confirm(runtime, ask, &Wish { everywhere: false, target: None }).await;
     }
-    let page = SignedOutPage { at_provider: true, everywhere, back_url: "/" };
+    let page = SignedOutPage { at_provider: true, everywhere, back_url: target.as_ref().map_or("/", Target::as_str) };
     Served { reason: "signed_out", reply: cleared(runtime.pages.signed_out(&page, Language::of(ask.headers))) }
 }
 
@@ -118,10 +125,12 @@ async fn confirm(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish) -> Served {
 async fn sign_out(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish, at_provider: bool) -> Served {
     let live = live(runtime, ask).await;
     // LOGOUT-01: here first. From now on a copy of the cookie opens nothing, whatever the provider does.
-    match &live {
+    let known = match &live {
         Some(live) => end_session(runtime, ask, live, wish.everywhere).await,
-        None => end_unread(runtime, ask).await,
-    }
+        None => end_unread(runtime, ask, wish.everywhere).await,
+    };
+    // Nobody is told that sessions ended of which nothing could be learnt.
+    let everywhere = wish.everywhere && known;
     let next = live
         .as_ref()
         .filter(|_| at_provider)
@@ -131,7 +140,7 @@ async fn sign_out(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish, at_provider: bo
         (Some(url), _) => ("rp", Reply::redirect(303, url.as_str())),
         (None, Some(target)) => ("local", Reply::redirect(303, target.as_str())),
         (None, None) => {
-            let page = SignedOutPage { at_provider: live.is_none(), everywhere: wish.everywhere, back_url: "/" };
+            let page = SignedOutPage { at_provider: live.is_none(), everywhere, back_url: "/" };
             ("local", runtime.pages.signed_out(&page, Language::of(ask.headers)))
         }
     };
@@ -140,14 +149,10 @@ async fn sign_out(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish, at_provider: bo
     Served { reason: "signed_out", reply: without_cookies(runtime, ask, reply) }
 }
 
-/// This session; where asked, all of the person's.
-async fn end_session(runtime: &Runtime, ask: &Ask<'_>, live: &Live, everywhere: bool) {
+/// This session; where asked, all of the person's. True: whose they are is known.
+async fn end_session(runtime: &Runtime, ask: &Ask<'_>, live: &Live, everywhere: bool) -> bool {
     let session = &live.session;
-    if let (true, Some(issuer), Some(sub)) = (everywhere, text(live, "iss"), text(live, "sub")) {
-        let what = What::Subject { issuer: issuer.into(), sub: sub.into() };
-        // What could not be stored is said there, counts here, and is stored later.
-        let _ = runtime.revocations.end(what, ask.now.max(session.issued), ask.now).await;
-    }
+    let known = end_others(runtime, ask, session, everywhere).await;
     let refresh_token = live.held.as_ref().and_then(|held| held.known().record.tokens.refresh_token.clone());
     // The sweep finds what is opened meanwhile.
     runtime.streams.cut_session(&live.facts(), Ended::SignedOut);
@@ -155,21 +160,39 @@ async fn end_session(runtime: &Runtime, ask: &Ask<'_>, live: &Live, everywhere: 
     if let Some(token) = refresh_token {
         revoke(runtime, &session.provider, token);
     }
+    known
 }
 
-fn text<'l>(live: &'l Live, claim: &str) -> Option<&'l str> {
-    live.session.claims.get(claim).and_then(serde_json::Value::as_str)
+/// All sessions of a person, where that is asked for. True: it is known who that is.
+async fn end_others(runtime: &Runtime, ask: &Ask<'_>, session: &Session, everywhere: bool) -> bool {
+    let text = |claim: &str| session.claims.get(claim).and_then(serde_json::Value::as_str);
+    let (Some(issuer), Some(sub)) = (text("iss"), text("sub")) else { return false };
+    if everywhere {
+        let what = What::Subject { issuer: issuer.into(), sub: sub.into() };
+        // What could not be stored is said there, counts here, and is stored later.
+        let _ = runtime.revocations.end(what, ask.now.max(session.issued), ask.now).await;
+    }
+    true
 }
 
-/// A store that cannot be read now must not be the reason that a copied ticket opens its session tomorrow: the id is enough
-/// to end it.
-async fn end_unread(runtime: &Runtime, ask: &Ask<'_>) {
+/// A store that cannot be read now must not be the reason that a copied cookie opens its session tomorrow: what the cookie itself
+/// says is enough to end it. True: whose it is is known, which a ticket does not say.
+async fn end_unread(runtime: &Runtime, ask: &Ask<'_>, everywhere: bool) -> bool {
     let host = ask.target.host().name();
-    let Found::One(sealed) = runtime.sessions.presented(ask.headers, host) else { return };
-    let Ok(ticket) = Ticket::open(sealed, &runtime.keys(), runtime.sessions.place(host)) else { return };
+    let Found::One(sealed) = runtime.sessions.presented(ask.headers, host) else { return false };
+    let place = runtime.sessions.place(host);
+    if !runtime.sessions.is_server_side() {
+        let opened = Session::open(sealed, &runtime.keys(), place, runtime.session_limits(), ask.now);
+        let Ok(session) = opened else { return false };
+        let known = end_others(runtime, ask, &session, everywhere).await;
+        runtime.sessions.end(&session).await;
+        return known;
+    }
+    let Ok(ticket) = Ticket::open(sealed, &runtime.keys(), place) else { return false };
     for provider in &runtime.providers {
         let _ = runtime.revocations.end_id(&provider.settings().issuer, &ticket.id, ticket.began, ask.now).await;
     }
+    false
 }
 
 /// RFC 7009, where the provider is configured to be told: beside the answer, twice at most (LOGOUT-04).
@@ -193,8 +216,11 @@ fn revoke(runtime: &Runtime, provider: &str, token: Box<str>) {
 fn is_own_doing(runtime: &Runtime, ask: &Ask<'_>) -> bool {
     let field = |name: &str| ask.headers.get(name).map(http::HeaderValue::as_bytes);
     let own = own_origin(runtime, ask.target.host().name());
+    // An image, a frame or a look ahead on one of our own pages may be anybody's text: only somebody who goes there means it.
+    let goes = *ask.target.method() == Method::POST
+        || (!is_prefetch(ask.headers) && field("sec-fetch-dest").is_none_or(|dest| matches!(dest, b"document" | b"empty")));
     match (field("sec-fetch-site"), field(header::ORIGIN.as_str())) {
-        (Some(site), _) => site == b"same-origin",
+        (Some(site), _) => site == b"same-origin" && goes,
         // A browser without Fetch Metadata still names the origin of a form it posts.
         (None, Some(origin)) => *ask.target.method() == Method::POST && origin == own.as_bytes(),
         (None, None) => false,

@@ -25,7 +25,7 @@ use super::log::{LIMIT, what_key};
 use super::memory::SESSIONS;
 use super::name::{Holder, Name};
 use super::{Cursor, OpenFault, Store, StoreFault, Stored};
-use crate::clock;
+use crate::clock::{self, Steady};
 
 pub use self::database::FILE;
 
@@ -43,6 +43,8 @@ pub struct FileStore {
     jobs: Option<SyncSender<Job>>,
     /// Closed when the writer's thread has ended.
     ended: Mutex<Receiver<()>>,
+    /// By which revocations are over: sessions that come back with the clock harm nobody, and lost sign-outs do.
+    steady: Arc<Steady>,
     control: Handle,
     reading: Arc<Semaphore>,
 }
@@ -59,22 +61,22 @@ impl FileStore {
     /// # Errors
     /// [`OpenFault`]: the folder cannot be used, another process has the file, or it is damaged.
     pub fn open(state_dir: &Path, control: &Handle) -> Result<Self, OpenFault> {
-        Self::with_limits(state_dir, control, SESSIONS, LIMIT)
+        Self::start(Opener::at(state_dir), control, SESSIONS, LIMIT, Steady::new())
     }
 
-    /// As [`Self::open`], with room for so many sessions and revocations.
+    /// As [`Self::open`], with room for so many sessions and revocations, and a wall clock that is believed at once.
     ///
     /// # Errors
     /// As for [`Self::open`].
     pub fn with_limits(state_dir: &Path, control: &Handle, sessions: usize, revocations: usize) -> Result<Self, OpenFault> {
-        Self::start(Opener::at(state_dir), control, sessions, revocations)
+        Self::start(Opener::at(state_dir), control, sessions, revocations, Steady::settled())
     }
 
-    fn start(opener: Opener, control: &Handle, sessions: usize, revocations: usize) -> Result<Self, OpenFault> {
-        let shared = Arc::new(Shared::new(opener)?);
+    fn start(opener: Opener, control: &Handle, sessions: usize, revocations: usize, steady: Steady) -> Result<Self, OpenFault> {
+        let (shared, steady) = (Arc::new(Shared::new(opener)?), Arc::new(steady));
         let (jobs, waiting) = std::sync::mpsc::sync_channel(WAITING);
         let (end, ended) = std::sync::mpsc::channel();
-        let writer = Writer::new(shared.clone(), sessions, revocations);
+        let writer = Writer::new(shared.clone(), sessions, revocations, steady.clone());
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
@@ -86,6 +88,7 @@ impl FileStore {
             shared,
             jobs: Some(jobs),
             ended: Mutex::new(ended),
+            steady,
             control: control.clone(),
             reading: Arc::new(Semaphore::new(READING)),
         })
@@ -176,7 +179,7 @@ impl Store for FileStore {
 
     async fn revocations(&self, after: Cursor) -> Result<(Vec<Revocation>, Cursor), StoreFault> {
         let (entries, minor) = self.look(move |database| tables::revocations(database, after.minor)).await?;
-        let now = clock::now();
+        let now = self.steady.now();
         Ok((entries.into_iter().filter(|entry| entry.until > now).collect(), Cursor { minor, ..Cursor::default() }))
     }
 

@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn logout_14_a_full_list_is_full_once_and_not_for_every_sign_out_after_it() {
         let mut log = Log::new(3);
-        let other = |until| Revocation { what: What::ProviderSession { issuer: "https://other/".into(), sid: "x".into() }, ..entry("", until) };
+        let other =
+            |until| Revocation { what: What::ProviderSession { issuer: "https://other/".into(), sid: "x".into() }, ..entry("", until) };
         log.add(&entry("a", 300), Timestamp(0)).unwrap();
         log.add(&entry("long", 400), Timestamp(0)).unwrap();
         log.add(&other(200), Timestamp(0)).unwrap();

@@ -13,7 +13,7 @@ use super::expiring::{Expiring, NoRoom};
 use super::log::{LIMIT, Log};
 use super::name::{Holder, Name};
 use super::{Cursor, Store, StoreFault, Stored};
-use crate::clock;
+use crate::clock::{self, Steady};
 
 /// Sessions held at once.
 pub const SESSIONS: usize = 1_000_000;
@@ -27,6 +27,8 @@ pub struct MemoryStore {
     sessions: Expiring<Vec<u8>>,
     names: Expiring<Holder>,
     log: Mutex<Log>,
+    /// By which revocations are over: sessions that come back with the clock harm nobody, and lost sign-outs do.
+    steady: Steady,
     /// Names last by a clock that nobody sets.
     start: Instant,
 }
@@ -40,7 +42,7 @@ impl fmt::Debug for MemoryStore {
 impl MemoryStore {
     /// An empty store, swept on `control` for as long as it lives.
     pub fn new(control: &Handle) -> Arc<Self> {
-        let store = Arc::new(Self::with_limits(SESSIONS, LIMIT));
+        let store = Arc::new(Self::with(SESSIONS, LIMIT, Steady::new()));
         let this = Arc::downgrade(&store);
         control.spawn(async move {
             loop {
@@ -52,12 +54,17 @@ impl MemoryStore {
         store
     }
 
-    /// An empty store that is swept only by what is written to it.
+    /// An empty store that is swept only by what is written to it, and believes the wall clock at once.
     pub fn with_limits(sessions: usize, revocations: usize) -> Self {
+        Self::with(sessions, revocations, Steady::settled())
+    }
+
+    fn with(sessions: usize, revocations: usize, steady: Steady) -> Self {
         Self {
             sessions: Expiring::new(sessions),
             names: Expiring::new(NAMES),
             log: Mutex::new(Log::new(revocations)),
+            steady,
             start: Instant::now(),
         }
     }
@@ -65,7 +72,7 @@ impl MemoryStore {
     fn sweep(&self) {
         self.sessions.sweep(millis(clock::now()));
         self.names.sweep(self.elapsed());
-        self.log().sweep(clock::now());
+        self.log().sweep(self.steady.now());
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -144,15 +151,37 @@ impl Store for MemoryStore {
     }
 
     async fn revoke(&self, entry: &Revocation) -> Result<(), StoreFault> {
-        self.log().add(entry, clock::now())
+        self.log().add(entry, self.steady.now())
     }
 
     async fn revocations(&self, after: Cursor) -> Result<(Vec<Revocation>, Cursor), StoreFault> {
-        let (entries, minor) = self.log().after(after.minor, clock::now());
+        let (entries, minor) = self.log().after(after.minor, self.steady.now());
         Ok((entries, Cursor { minor, ..Cursor::default() }))
     }
 
     async fn is_well(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_policy::session::What;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_clock_that_runs_ahead_sweeps_sessions_and_no_revocation() {
+        for (steady, left) in [(Steady::new(), 1), (Steady::settled(), 0)] {
+            let (store, key) = (MemoryStore::with(10, 10, steady), StoreKey::of("one"));
+            let until = clock::now().plus(Duration::from_secs(1));
+            store.create(&key, vec![1], until).await.unwrap();
+            store.revoke(&Revocation { what: What::Issuer("https://idp/".into()), not_before: Timestamp(0), until }).await.unwrap();
+            // By the wall clock both are over; whether it tells the truth is another matter.
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            store.sweep();
+            assert_eq!(store.sessions.len(), 0);
+            assert_eq!(store.revocations(Cursor::default()).await.unwrap().0.len(), left);
+        }
     }
 }

@@ -27,12 +27,14 @@ use self::script::{Script, Scripts};
 use super::log::{COVERED, ISSUERS, LIMIT, PAGE, is_of_issuer};
 use super::name::{Holder, Name};
 use super::{Cursor, OpenFault, Store, StoreFault, Stored};
-use crate::clock;
+use crate::clock::{self, Steady};
 
 /// Decimal digits before each sealed value: when it ends.
 const END_DIGITS: usize = 16;
 /// Nothing is kept longer; Redis refuses what its clock cannot count to.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// The list of revocations outlasts its last entry by so much: Redis drops it by a clock that may jump as well.
+const LINGERS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Sessions, names and revocations of all processes with the same Redis and prefix.
 pub struct RedisStore {
@@ -41,6 +43,8 @@ pub struct RedisStore {
     scripts: Scripts,
     /// Entries of the list of revocations.
     limit: usize,
+    /// By which revocations are over: sessions that come back with the clock harm nobody, and lost sign-outs do.
+    steady: Steady,
 }
 
 impl fmt::Debug for RedisStore {
@@ -55,16 +59,20 @@ impl RedisStore {
     /// # Errors
     /// [`OpenFault`] for settings that no Redis could meet. One that is down is none.
     pub fn open(settings: &Redis, control: &Handle) -> Result<Self, OpenFault> {
-        Self::with_limit(settings, control, LIMIT)
+        Self::with(settings, control, LIMIT, Steady::new())
     }
 
-    /// As [`Self::open`], with room for `limit` revocations.
+    /// As [`Self::open`], with room for `limit` revocations, and a wall clock that is believed at once.
     ///
     /// # Errors
     /// As for [`Self::open`].
     pub fn with_limit(settings: &Redis, control: &Handle, limit: usize) -> Result<Self, OpenFault> {
+        Self::with(settings, control, limit, Steady::settled())
+    }
+
+    fn with(settings: &Redis, control: &Handle, limit: usize, steady: Steady) -> Result<Self, OpenFault> {
         let link = Link::new(Connector::new(settings)?, control);
-        Ok(Self { link, prefix: settings.prefix.as_str().into(), scripts: Scripts::new(), limit })
+        Ok(Self { link, prefix: settings.prefix.as_str().into(), scripts: Scripts::new(), limit, steady })
     }
 
     fn session(&self, key: &StoreKey) -> String {
@@ -177,17 +185,16 @@ impl Store for RedisStore {
     }
 
     async fn revoke(&self, entry: &Revocation) -> Result<(), StoreFault> {
-        let now = clock::now();
-        if entry.until <= now {
+        let (now, over) = (clock::now(), self.steady.now());
+        if entry.until <= over {
             return Ok(());
         }
         let text = serde_json::to_vec(entry).map_err(|_| StoreFault::Broken)?;
         let until = entry.until.min(now.plus(LONGEST));
         let (limit, covered) = if is_of_issuer(&entry.what) { (self.limit + ISSUERS, COVERED) } else { (self.limit, 0) };
         let (whose, covered) = (Name::of(entry.what.issuer()).to_string(), covered.to_string());
-        let (now, left, until, limit) = (now.0.to_string(), left(until, now), until.0.to_string(), limit.to_string());
-        let arguments =
-            [now.as_bytes(), until.as_bytes(), left.as_bytes(), limit.as_bytes(), &text, whose.as_bytes(), covered.as_bytes()];
+        let (now, left, until, limit) = (over.0.to_string(), left(until.plus(LINGERS), now), until.0.to_string(), limit.to_string());
+        let arguments = [now.as_bytes(), until.as_bytes(), left.as_bytes(), limit.as_bytes(), &text, whose.as_bytes(), covered.as_bytes()];
         let kept: bool = self.run(&self.scripts.revoke, &self.list(), &arguments).await?;
         if kept { Ok(()) } else { Err(StoreFault::Full) }
     }
@@ -196,20 +203,28 @@ impl Store for RedisStore {
         let mut up = self.link.up().await?;
         // A new connection may lead to another server, which never saw the last entries of the old one.
         let after = if after.connection == up.number { after } else { Cursor { connection: up.number, ..Cursor::default() } };
-        let start = format!("{}-{}", after.major, after.minor.saturating_add(1));
         let mut command = redis::cmd("XRANGE");
-        command.arg(self.list()).arg(start).arg("+").arg("COUNT").arg(PAGE);
+        command.arg(self.list()).arg(format!("{}-{}", after.major, after.minor)).arg("+").arg("COUNT").arg(PAGE + 1);
         let outcome = command.query_async::<Vec<(String, Vec<Vec<u8>>)>>(&mut up.connection).await;
-        let entries = self.link.judge(&up, outcome)?;
+        let mut entries = self.link.judge(&up, outcome)?;
         let place = |id: &str| {
             let (major, minor) = id.split_once('-')?;
             Some(Cursor { connection: up.number, major: major.parse().ok()?, minor: minor.parse().ok()? })
         };
+        let beginning = Cursor { connection: up.number, ..Cursor::default() };
+        if after != beginning {
+            // The last that was read is still there, or else this is not the list that was read: a promoted replica may lack it, and
+            // where its clock is behind, what it appends is not after it. (Or it was over: then there is little to read again.)
+            if entries.first().and_then(|(id, _)| place(id)) != Some(after) {
+                return Ok((Vec::new(), beginning));
+            }
+            entries.remove(0);
+        }
         let last = match entries.last() {
             Some((id, _)) => place(id).ok_or(StoreFault::Broken)?,
             None => after,
         };
-        let now = clock::now();
+        let now = self.steady.now();
         // One that cannot be read may be of a newer version: the others count all the same.
         let read = |fields: &Vec<Vec<u8>>| serde_json::from_slice::<Revocation>(fields.get(3)?).ok();
         let unread = entries.iter().filter(|(_, fields)| read(fields).is_none()).count();

@@ -282,3 +282,30 @@ async fn logout_02_with_one_host_for_all_sign_ins_one_address_is_registered() {
     // A state is for the host it comes back to.
     assert_eq!(app.go(&format!("{DONE}?state={state}")).await.status, 200);
 }
+
+#[tokio::test]
+async fn logout_02_with_one_host_for_all_sign_ins_people_are_told_before_they_go_back() {
+    let idp = HostileIdp::start().await;
+    let plan = Plan::oidc(idp.issuer());
+    let server = format!("  public_url: https://both.localhost\n{}", plan.server);
+    let provider = format!("{}    after_logout: {DONE}\n", plan.provider);
+    let scene = Scene::with(Plan { server, provider, session: MEMORY.into(), tempo: quick(), ..plan }).await;
+    for (query, told) in [("", true), ("?return_to=/bye", false)] {
+        let mut public = scene.browser("both.localhost");
+        let answer = come_back(&idp, &mut public, "/private", &User::ada()).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        let asked = scene.browser(APP).go("/private").await;
+        let code = public.go(&path_of(asked.location())).await;
+        let mut app = scene.browser(APP);
+        app.cookies.extend(asked.cookies());
+        app.go(&path_of(code.location())).await;
+        let url = sign_out(&mut app, query).await.location().to_owned();
+        let back = public.go(&format!("{DONE}?state={}", parameter(&url, "state"))).await;
+        if told {
+            assert!(back.status == 200 && back.text().contains("You are signed out"), "{}", back.text());
+            assert!(back.text().contains("https:&#x2f;&#x2f;app.localhost&#x2f;"), "{}", back.text());
+        } else {
+            assert_eq!((back.status, back.location()), (303, "https://app.localhost/bye"));
+        }
+    }
+}

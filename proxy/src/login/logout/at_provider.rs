@@ -28,6 +28,8 @@ struct Back {
     address: String,
     /// Our own `logout/done` goes on from there.
     ours: bool,
+    /// That page is what `after_logout` asks for.
+    told: bool,
     host: String,
 }
 
@@ -54,23 +56,30 @@ impl SignOut<'_> {
         // What the configuration lists it vouches for, also as registered; where our own page goes on, nothing else need be.
         let own_page = self.runtime.settings.server.public_host.is_some() || settings.after_logout == done;
         if let Some(target) = self.target.filter(|target| target.is_listed() && !own_page) {
-            return Back { address: target.as_str().to_owned(), ours: false, host: String::new() };
+            return Back { address: target.as_str().to_owned(), ours: false, told: false, host: String::new() };
         }
         let asked = self.ask.target.host().name();
         let host = self.runtime.settings.server.public_host.as_deref().unwrap_or(asked);
         let path = if own_page { &done } else { &settings.after_logout };
-        Back { address: format!("{}{path}", own_origin(self.runtime, host)), ours: own_page, host: host.to_owned() }
+        Back {
+            address: format!("{}{path}", own_origin(self.runtime, host)),
+            ours: own_page,
+            told: settings.after_logout == done,
+            host: host.to_owned(),
+        }
     }
 
     /// Sealed for the host that it comes back to; says where to go on from there.
     fn state(&self, back: &Back) -> Option<String> {
         let asked = self.ask.target.host().name();
+        // A person who was sent to the app's own page would be asked to sign in again before they could read that they are out.
+        let told = back.told && self.target.is_none();
         let home = || own_origin(self.runtime, asked) + "/";
         let return_to = match self.target {
             Some(target) => Some(target.absolute(asked, self.runtime)),
             None => (back.host != asked).then(home),
         };
-        let state = LogoutState { return_to: return_to.map(Into::into), everywhere: self.everywhere, began: self.ask.now };
+        let state = LogoutState { return_to: return_to.map(Into::into), told, everywhere: self.everywhere, began: self.ask.now };
         Some(state.seal(&self.runtime.keys(), &back.host, entropy::random().ok()?))
     }
 

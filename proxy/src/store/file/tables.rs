@@ -19,11 +19,12 @@ const NAMES: TableDefinition<'_, &Key, (i64, &Key)> = TableDefinition::new("name
 const REVOCATIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("revocations");
 /// Where the entry about a thing is in that order, and when it ends.
 const PLACES: TableDefinition<'_, &Key, (i64, u64)> = TableDefinition::new("places");
-const ENDS: TableDefinition<'_, (i64, u8, &Key), ()> = TableDefinition::new("ends");
+/// By kind: not all kinds are over by the same clock.
+const ENDS: TableDefinition<'_, (u8, i64, &Key), ()> = TableDefinition::new("ends");
 
-const OF_SESSION: u8 = 0;
-const OF_NAME: u8 = 1;
-const OF_REVOCATION: u8 = 2;
+pub(super) const OF_SESSION: u8 = 0;
+pub(super) const OF_NAME: u8 = 1;
+pub(super) const OF_REVOCATION: u8 = 2;
 
 /// Dropped to make room for one more.
 const SWEPT_FOR_ROOM: usize = 1000;
@@ -72,7 +73,7 @@ pub(super) struct Tables<'t> {
     names: Table<'t, &'static Key, (i64, &'static Key)>,
     revocations: Table<'t, u64, &'static [u8]>,
     places: Table<'t, &'static Key, (i64, u64)>,
-    ends: Table<'t, (i64, u8, &'static Key), ()>,
+    ends: Table<'t, (u8, i64, &'static Key), ()>,
 }
 
 /// The outcome of work: the disk's, then ours.
@@ -95,7 +96,7 @@ impl<'t> Tables<'t> {
             return self.remove(key);
         }
         if before.is_none() && count(&self.sessions)? >= limit {
-            self.sweep(now, SWEPT_FOR_ROOM)?;
+            self.sweep(OF_SESSION, now, SWEPT_FOR_ROOM)?;
             if count(&self.sessions)? >= limit {
                 return Ok(Err(StoreFault::Full));
             }
@@ -124,7 +125,7 @@ impl<'t> Tables<'t> {
     pub(super) fn remove(&mut self, key: &Key) -> Done {
         let before = self.sessions.remove(key)?.map(|entry| entry.value().0);
         if let Some(before) = before {
-            self.ends.remove((before, OF_SESSION, key))?;
+            self.ends.remove((OF_SESSION, before, key))?;
         }
         Ok(Ok(before.is_some()))
     }
@@ -144,7 +145,7 @@ impl<'t> Tables<'t> {
             return Ok(Ok(false));
         }
         if before.is_none() && count(&self.names)? >= limit {
-            self.sweep(now, SWEPT_FOR_ROOM)?;
+            self.sweep(OF_NAME, now, SWEPT_FOR_ROOM)?;
             if count(&self.names)? >= limit {
                 return Ok(Err(StoreFault::Full));
             }
@@ -166,7 +167,7 @@ impl<'t> Tables<'t> {
     pub(super) fn give_back(&mut self, name: &Key, holder: &Key, now: i64) -> Done {
         let Some(before) = self.held(name, holder, now)? else { return Ok(Ok(false)) };
         self.names.remove(name)?;
-        self.ends.remove((before, OF_NAME, name))?;
+        self.ends.remove((OF_NAME, before, name))?;
         Ok(Ok(true))
     }
 
@@ -176,6 +177,7 @@ impl<'t> Tables<'t> {
         Ok(found.filter(|(end, known)| *end > now && known == holder).map(|(end, _)| end))
     }
 
+    /// `now` is by the clock that does not jump, as for every sweep of revocations.
     pub(super) fn revoke(&mut self, key: &Key, entry: &Revocation, place: u64, now: i64, limit: usize) -> Done {
         if millis(entry.until) <= now {
             return Ok(Ok(false));
@@ -188,7 +190,7 @@ impl<'t> Tables<'t> {
         let entry = known.map_or_else(|| entry.clone(), |known| merged(entry, &known));
         let limit = if is_of_issuer(&entry.what) { limit + ISSUERS } else { limit };
         if before.is_none() && count(&self.revocations)? >= limit {
-            self.sweep(now, SWEPT_FOR_ROOM)?;
+            self.sweep(OF_REVOCATION, now, SWEPT_FOR_ROOM)?;
             if count(&self.revocations)? >= limit {
                 return Ok(Err(StoreFault::Full));
             }
@@ -220,7 +222,7 @@ impl<'t> Tables<'t> {
             self.revocations.remove(place)?;
             let end = self.places.remove(&key)?.map(|found| found.value().0);
             if let Some(end) = end {
-                self.ends.remove((end, OF_REVOCATION, &key))?;
+                self.ends.remove((OF_REVOCATION, end, &key))?;
             }
         }
         Ok(())
@@ -233,21 +235,19 @@ impl<'t> Tables<'t> {
 
     fn move_end(&mut self, kind: u8, key: &Key, before: Option<i64>, end: i64) -> Result<(), StorageError> {
         if let Some(before) = before.filter(|before| *before != end) {
-            self.ends.remove((before, kind, key))?;
+            self.ends.remove((kind, before, key))?;
         }
-        self.ends.insert((end, kind, key), ())?;
+        self.ends.insert((kind, end, key), ())?;
         Ok(())
     }
 
-    /// Drops what is over, the oldest first: how many of at most `most`.
-    pub(super) fn sweep(&mut self, now: i64, most: usize) -> Result<usize, StorageError> {
+    /// Drops what is over of one kind, the oldest first: how many of at most `most`.
+    pub(super) fn sweep(&mut self, kind: u8, now: i64, most: usize) -> Result<usize, StorageError> {
         for swept in 0..most {
-            let first = self.ends.first()?.map(|(end, _)| {
-                let (end, kind, key) = end.value();
-                (end, kind, *key)
-            });
-            let Some((end, kind, key)) = first.filter(|(end, _, _)| *end <= now) else { return Ok(swept) };
-            self.ends.remove((end, kind, &key))?;
+            let over = (kind, i64::MIN, &[0; 32])..=(kind, now, &[0xff; 32]);
+            let first = self.ends.range(over)?.next().transpose()?.map(|(end, _)| (end.value().1, *end.value().2));
+            let Some((end, key)) = first else { return Ok(swept) };
+            self.ends.remove((kind, end, &key))?;
             match kind {
                 OF_SESSION => drop(self.sessions.remove(&key)?),
                 OF_NAME => drop(self.names.remove(&key)?),

@@ -64,7 +64,7 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_room_again() {
         let disk = disk.clone();
         move |builder| builder.create_with_backend(disk.clone())
     });
-    let store = FileStore::start(opener, &Handle::current(), 100, 100).unwrap();
+    let store = FileStore::start(opener, &Handle::current(), 100, 100, Steady::settled()).unwrap();
     let (before, during, after) = (StoreKey::of("before"), StoreKey::of("during"), StoreKey::of("after"));
     store.create(&before, b"before".to_vec(), far()).await.unwrap();
     disk.is_full.store(true, Ordering::SeqCst);
@@ -126,7 +126,7 @@ async fn logout_14_the_list_is_bounded_and_replays_are_one_entry() {
 #[tokio::test]
 async fn what_is_over_leaves_the_file_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let store = store(folder.path());
+    let store = FileStore::with_limits(folder.path(), &Handle::current(), 10, 10).unwrap();
     let soon = clock::now().plus(Duration::from_secs(1));
     store.create(&StoreKey::of("short"), vec![1], soon).await.unwrap();
     store.create(&StoreKey::of("long"), vec![2], far()).await.unwrap();
@@ -141,6 +141,31 @@ async fn what_is_over_leaves_the_file_by_itself() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("still there: {:?}", counts().await);
+}
+
+#[tokio::test]
+async fn a_clock_that_runs_ahead_takes_sessions_out_of_the_file_and_no_revocation() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = store(folder.path());
+    let soon = clock::now().plus(Duration::from_secs(1));
+    let entry = Revocation { what: What::Issuer("https://idp/".into()), not_before: Timestamp(0), until: soon };
+    first.revoke(&entry).await.unwrap();
+    first.create(&StoreKey::of("short"), vec![1], soon).await.unwrap();
+    first.take("name", "holder", Duration::from_millis(500)).await.unwrap();
+    let begin = std::time::Instant::now();
+    while first.look(tables::counts).await.unwrap() != [0, 0, 1, 1, 1] {
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", first.look(tables::counts).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Two sweeps more, and a restart.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    drop(first);
+    let second = store(folder.path());
+    assert_eq!(second.revocations(Cursor::default()).await.unwrap().0, [entry]);
+    drop(second);
+    // The same file by a clock that is believed.
+    let third = FileStore::with_limits(folder.path(), &Handle::current(), 10, 10).unwrap();
+    assert_eq!(third.revocations(Cursor::default()).await.unwrap().0, []);
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use redb::{Durability, Error};
 use tokio::sync::oneshot;
 
 use super::database::{Shared, panicked};
-use super::tables::{Tables, millis};
+use super::tables::{OF_NAME, OF_REVOCATION, OF_SESSION, Tables, millis};
+use crate::clock::Steady;
 use crate::store::StoreFault;
 use crate::store::memory::NAMES;
 
@@ -58,6 +59,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     sessions: usize,
     revocations: usize,
+    /// By which revocations are over.
+    steady: Arc<Steady>,
     /// The place of the last revocation, also of one that is gone.
     last_place: u64,
     /// Something is written that the disk may not have.
@@ -66,8 +69,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, sessions: usize, revocations: usize) -> Self {
-        Self { shared, sessions, revocations, last_place: 0, is_behind: false, swept: Instant::now() }
+    pub(super) fn new(shared: Arc<Shared>, sessions: usize, revocations: usize, steady: Arc<Steady>) -> Self {
+        Self { shared, sessions, revocations, steady, last_place: 0, is_behind: false, swept: Instant::now() }
     }
 
     /// Until nobody can send any more.
@@ -131,7 +134,12 @@ impl Writer {
             for work in works {
                 answers.push(self.apply(&mut tables, work, now)?);
             }
-            if is_tick { tables.sweep(now, SWEPT)? } else { 0 }
+            if is_tick {
+                let over = millis(self.steady.now());
+                tables.sweep(OF_SESSION, now, SWEPT)? + tables.sweep(OF_NAME, now, SWEPT)? + tables.sweep(OF_REVOCATION, over, SWEPT)?
+            } else {
+                0
+            }
         };
         if works.is_empty() && swept == 0 && !must_last {
             transaction.abort()?;
@@ -154,7 +162,7 @@ impl Writer {
             Work::GiveBack { name, holder } => tables.give_back(name, holder, now),
             Work::Revoke { key, entry } => {
                 self.last_place += 1;
-                tables.revoke(key, entry, self.last_place, now, self.revocations)
+                tables.revoke(key, entry, self.last_place, millis(self.steady.now()), self.revocations)
             }
         }
     }

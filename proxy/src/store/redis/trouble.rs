@@ -85,7 +85,7 @@ fn says(error: &RedisError, what: &str) -> bool {
 /// Texts of the system and of rustls; neither quotes what was sent.
 fn connection_text(error: &RedisError) -> String {
     if error.is_timeout() {
-        return "no answer in time".to_owned();
+        return "no answer in time (a firewall, or TLS where the server speaks none?)".to_owned();
     }
     // The crate keeps its causes behind an `Arc`, which is an error of its own.
     let cause = error.source().and_then(|source| source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>());
