@@ -89,7 +89,9 @@ impl Admin {
                         (provider.settings().name.clone(), json!(known))
                     })
                     .collect();
-                let body = json!({ "status": if draining { "draining" } else { "ready" }, "providers": providers });
+                // Until then sessions get 503; tokens and public paths are served, so it is said and is no reason to be taken out.
+                let sign_outs = if self.runtime.revocations.is_known() { "known" } else { "not read yet" };
+                let body = json!({ "status": if draining { "draining" } else { "ready" }, "providers": providers, "sign_outs": sign_outs });
                 (if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, JSON, body.to_string().into_bytes())
             }
             _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics, /livez, /readyz or POST /sessions/end\n".to_vec()),

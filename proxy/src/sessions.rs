@@ -197,7 +197,7 @@ impl Sessions {
         let (limits, place, keys) = (self.limits(), self.place(host), self.keyring.keys());
         let session = Session::open(sealed, &keys, place, limits, now).map_err(CredentialFault::Session)?;
         if !self.revocations.is_known() {
-            return Err(CredentialFault::CannotVerify);
+            return Err(CredentialFault::StoreUnreachable);
         }
         // Reading what it is about takes longer than all the rest of this; mostly nobody is revoked.
         if self.revocations.revokes(&session) {

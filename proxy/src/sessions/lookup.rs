@@ -31,7 +31,7 @@ impl Sessions {
         };
         let held = self.within_limits(held, ticket, now).await?;
         if !self.revocations.is_known() {
-            return Err(CredentialFault::CannotVerify);
+            return Err(CredentialFault::StoreUnreachable);
         }
         if self.revocations.is_revoked(&held.known().facts) {
             self.forget(&ticket.id);

@@ -211,7 +211,7 @@ async fn a_damaged_file_is_named_at_the_start_with_what_to_do() {
 async fn a_folder_that_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = FileStore::open(&folder.path().join("missing"), &Handle::current()).unwrap_err();
-    assert!(missing.0.contains("server.state_dir") && missing.0.contains("does not exist"), "{missing}");
+    assert!(missing.0.contains("server.state_dir") && missing.0.contains("there is no folder"), "{missing}");
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let no_folder = FileStore::open(&file, &Handle::current()).unwrap_err();
