@@ -28,6 +28,8 @@ const FIRST_READ: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(60);
 /// A session may begin this much later than its ID token was issued, by another clock.
 const SLACK: Duration = Duration::from_secs(900);
+/// How often a store is asked to drop what an entry of everybody's covers, until all of it is gone.
+const ROOM: usize = 30;
 /// Entries that wait for the store. More than that become one for everybody of an issuer.
 const WAITING: usize = 10_000;
 
@@ -227,18 +229,33 @@ impl RevocationList {
     async fn put(&self, entry: &Revocation) -> Result<(), StoreFault> {
         match self.store.revoke(entry).await {
             // The store gives nothing up before its time. Revoking everybody has a place of its own there.
-            Err(StoreFault::Full) if !matches!(entry.what, What::Issuer(_)) => {
-                let now = clock::now();
-                // It outlasts all others, so that they make room for the next: else each further one would end everybody's again.
-                let until = entry.until.max(now.plus(self.lifetime).plus(SLACK));
-                let what = What::Issuer(entry.what.issuer().into());
-                let everybody = Revocation { what, not_before: entry.not_before.max(now), until };
-                tracing::error!(issuer = entry.what.issuer(), "the store is full of revocations: everybody of this issuer signs in again");
-                self.apply([&everybody]);
-                self.store.revoke(&everybody).await
-            }
+            Err(StoreFault::Full) if !matches!(entry.what, What::Issuer(_)) => self.make_room(entry).await,
             outcome => outcome,
         }
+    }
+
+    /// Ends everybody's sessions at the issuer that fills the list, so that its entries can go; one that is quiet does not pay for it.
+    async fn make_room(&self, entry: &Revocation) -> Result<(), StoreFault> {
+        let now = clock::now();
+        let current = self.current.load();
+        let largest = current.largest_issuer().unwrap_or(entry.what.issuer());
+        // It outlasts all others, so that they make room for the next: else each further one would end everybody's again.
+        let until = entry.until.max(now.plus(self.lifetime).plus(SLACK));
+        let not_before = if largest == entry.what.issuer() { entry.not_before.max(now) } else { now };
+        let everybody = Revocation { what: What::Issuer(largest.into()), not_before, until };
+        tracing::error!(issuer = largest, "the store is full of revocations: everybody of this issuer signs in again");
+        self.apply([&everybody]);
+        self.store.revoke(&everybody).await?;
+        let (store, again) = (self.store.clone(), everybody);
+        self.control.spawn(async move {
+            // Each time some thousands of the entries that it covers go; what fails now is tried when the list is full again.
+            for _ in 0..ROOM {
+                if store.revoke(&again).await.is_err() {
+                    return;
+                }
+            }
+        });
+        if largest == entry.what.issuer() { Ok(()) } else { self.store.revoke(entry).await }
     }
 
     fn wait_with(&self, entry: Revocation) {

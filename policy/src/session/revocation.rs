@@ -193,6 +193,11 @@ impl Revocations {
         self.len > 0 && self.issuers.iter().find(|issuer| issuer.digest == facts.issuer).is_some_and(|issuer| issuer.revokes(facts))
     }
 
+    /// The issuer with the most entries: the one to raise when there is no more room.
+    pub fn largest_issuer(&self) -> Option<&str> {
+        self.issuers.iter().max_by_key(|issuer| issuer.len).filter(|issuer| issuer.len > 0).map(|issuer| &*issuer.name)
+    }
+
     /// Entries held. What is over is among them until the next sweep.
     pub fn len(&self) -> usize {
         self.len

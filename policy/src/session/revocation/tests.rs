@@ -234,3 +234,11 @@ fn stores_read_what_they_wrote_and_nothing_else() {
         assert!(serde_json::from_str::<Revocation>(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn logout_14_who_fills_the_set_is_known() {
+    assert_eq!(none().largest_issuer(), None);
+    let other = |sub: &str| entry(What::Subject { issuer: OTHER.into(), sub: sub.into() });
+    let set = none().with(&of_sub("a"), NOW).with(&other("a"), NOW).with(&other("b"), NOW);
+    assert_eq!(set.largest_issuer(), Some(OTHER));
+}
