@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_policy::login::ROUNDS_COOKIE;
 use doorward_policy::session::COOKIE;
 use doorward_tests::client::{Answer, Browser, parameter, path_of};
 use doorward_tests::recorder::Recorder;
@@ -34,7 +35,7 @@ async fn hook_09_a_person_signs_in_and_out_behind_each_host() {
         assert_eq!(back.status, 303, "{kind:?}: {}", back.text());
         assert_eq!(back.location(), place, "{kind:?}");
         assert!(stage.scene.app.seen().is_empty(), "{kind:?}: nothing of it was the app's");
-        assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), [COOKIE], "{kind:?}: both fields that set cookies came");
+        assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), [COOKIE, ROUNDS_COOKIE], "{kind:?}: all fields that set cookies came");
 
         browser.cookies.insert("theme".into(), "dark".into());
         let answer = browser.go(place).await;
