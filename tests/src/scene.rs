@@ -284,10 +284,20 @@ impl Scene {
         panic!("no line for {id} in the access log");
     }
 
-    /// The access log so far.
+    /// The access log so far, in the order of the requests.
     pub async fn log(&self) -> Vec<serde_json::Value> {
         let text = self.log_text().await;
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let mut lines: Vec<serde_json::Value> = text.lines().map(parse).collect();
+        // Two worlds write: the line of a request may come after that of the next one. Their ids count up; what never became a
+        // request has an id of its own, and stays where it is.
+        let requests: Vec<usize> = (0..lines.len()).filter(|at| lines[*at]["method"].is_string()).collect();
+        let mut ordered: Vec<serde_json::Value> = requests.iter().map(|at| lines[*at].take()).collect();
+        ordered.sort_by_key(|line| line["request_id"].as_str().map(str::to_owned));
+        for (at, line) in requests.into_iter().zip(ordered) {
+            lines[at] = line;
+        }
+        lines
     }
 
     /// The access log so far, as it was written.

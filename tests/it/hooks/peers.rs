@@ -52,8 +52,9 @@ async fn hook_01_a_shared_secret_is_demanded_of_trusted_addresses_too() {
     }
     let stranger = Asker::stranger(&scene);
     assert_eq!(stranger.ask(Kind::Traefik, &request.with("x-doorward-secret", "correct-horse-battery")).await.status, 403);
-    let reasons: Vec<_> = scene.log().await.iter().map(|line| line["reason"].as_str().unwrap().to_owned()).collect();
-    assert_eq!((reasons[1].as_str(), reasons[5].as_str()), ("hook_secret", "hook_untrusted"), "{reasons:?}");
+    let mut reasons: Vec<_> = scene.log().await.iter().map(|line| line["reason"].as_str().unwrap().to_owned()).collect();
+    reasons.sort();
+    assert_eq!(reasons, ["hook_secret", "hook_secret", "hook_secret", "hook_secret", "hook_untrusted", "public"]);
     // LOG-01
     assert!(!scene.log_text().await.contains("correct-horse"));
 }
