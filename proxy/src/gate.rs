@@ -14,7 +14,7 @@ use doorward_policy::session::SessionFault;
 use doorward_policy::time::Timestamp;
 use http::{HeaderMap, header};
 
-use crate::bearer::{self, BearerVerifier};
+use crate::bearer;
 use crate::manner::Manner;
 use crate::metrics::{Known, NO_ROUTE};
 use crate::pages::Language;
@@ -204,9 +204,9 @@ impl Runtime {
             Credential::BadBearer => Err(CredentialFault::MalformedBearer),
             Credential::BadSession => Err(CredentialFault::Session(SessionFault::Unreadable)),
             Credential::Bearer(raw) => {
-                let verifiers: Vec<&BearerVerifier> = providers().filter_map(|provider| provider.bearer.as_ref()).collect();
+                let verifiers = providers().filter_map(|provider| provider.bearer.as_ref());
                 let only_remembered = || self.attempts.many_bad_credentials(ask.client);
-                let (identity, until) = bearer::identify_by_one_of(&verifiers, raw, mapping, only_remembered, ask.now).await?;
+                let (identity, until) = bearer::identify_by_one_of(verifiers, raw, mapping, only_remembered, ask.now).await?;
                 Ok(Some(Presented { identity, until, session: None }))
             }
             Credential::Session(sealed) => {

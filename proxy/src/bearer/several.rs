@@ -14,23 +14,27 @@ use super::BearerVerifier;
 ///
 /// # Errors
 /// As for [`BearerVerifier::identify`]: what the provider says that the token names, or the most telling of all.
-pub async fn identify_by_one_of(
-    verifiers: &[&BearerVerifier],
+pub async fn identify_by_one_of<'v>(
+    verifiers: impl Iterator<Item = &'v BearerVerifier> + Clone,
     raw: RawToken<'_>,
     mapping: &IdentityMapping,
     only_remembered: impl Fn() -> bool,
     now: Timestamp,
 ) -> Result<(Arc<Identity>, Timestamp), CredentialFault> {
-    if let [only] = verifiers {
-        return only.identify(raw, mapping, only_remembered, now).await;
+    let mut first = verifiers.clone();
+    match (first.next(), first.next()) {
+        // A route that takes tokens and whose providers issue none for us.
+        (None, _) => return Err(CredentialFault::MalformedBearer),
+        (Some(only), None) => return only.identify(raw, mapping, only_remembered, now).await,
+        (Some(_), Some(_)) => {}
     }
-    if let Some(known) = verifiers.iter().find_map(|verifier| verifier.recall(raw, now)) {
+    if let Some(known) = verifiers.clone().find_map(|verifier| verifier.recall(raw, now)) {
         return Ok(known);
     }
     // Nobody has checked the name: it says who is asked first, so that the others need not fetch keys for a token of its.
     let claimed = claimed_issuer(raw);
     let named = |verifier: &BearerVerifier| claimed.as_deref() == Some(verifier.issuer());
-    let mut in_order = verifiers.to_vec();
+    let mut in_order: Vec<&BearerVerifier> = verifiers.collect();
     in_order.sort_by_key(|verifier| !named(verifier));
     let mut faults = Vec::with_capacity(in_order.len());
     for verifier in in_order {
@@ -39,6 +43,5 @@ pub async fn identify_by_one_of(
             Err(fault) => faults.push((named(verifier), fault)),
         }
     }
-    // A route that takes tokens and whose providers issue none for us.
     Err(CredentialFault::most_telling(&faults).unwrap_or(CredentialFault::MalformedBearer))
 }
