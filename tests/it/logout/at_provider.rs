@@ -267,11 +267,7 @@ async fn logout_02_with_one_host_for_all_sign_ins_one_address_is_registered() {
     let mut public = scene.browser("both.localhost");
     let answer = come_back(&idp, &mut public, "/private", &User::ada()).await;
     assert_eq!(answer.status, 303, "{}", answer.text());
-    let asked = scene.browser(APP).go("/private").await;
-    let code = public.go(&path_of(asked.location())).await;
-    let mut app = scene.browser(APP);
-    app.cookies.extend(asked.cookies());
-    app.go(&path_of(code.location())).await;
+    let mut app = handed_to_app(&scene, &mut public).await;
     assert!(is_in(&app).await);
     let url = sign_out(&mut app, "").await.location().to_owned();
     assert_eq!(parameter(&url, "post_logout_redirect_uri"), format!("https://both.localhost{DONE}"));
@@ -294,11 +290,7 @@ async fn logout_02_with_one_host_for_all_sign_ins_people_are_told_before_they_go
         let mut public = scene.browser("both.localhost");
         let answer = come_back(&idp, &mut public, "/private", &User::ada()).await;
         assert_eq!(answer.status, 303, "{}", answer.text());
-        let asked = scene.browser(APP).go("/private").await;
-        let code = public.go(&path_of(asked.location())).await;
-        let mut app = scene.browser(APP);
-        app.cookies.extend(asked.cookies());
-        app.go(&path_of(code.location())).await;
+        let mut app = handed_to_app(&scene, &mut public).await;
         let url = sign_out(&mut app, query).await.location().to_owned();
         let back = public.go(&format!("{DONE}?state={}", parameter(&url, "state"))).await;
         if told {
@@ -308,4 +300,14 @@ async fn logout_02_with_one_host_for_all_sign_ins_people_are_told_before_they_go
             assert_eq!((back.status, back.location()), (303, "https://app.localhost/bye"));
         }
     }
+}
+
+/// A browser at the app's host, signed in there by what the public host hands over.
+async fn handed_to_app(scene: &Scene, public: &mut Browser) -> Browser {
+    let asked = scene.browser(APP).go("/private").await;
+    let code = public.go(&path_of(asked.location())).await;
+    let mut app = scene.browser(APP);
+    app.cookies.extend(asked.cookies());
+    app.go(&path_of(code.location())).await;
+    app
 }
