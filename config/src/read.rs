@@ -64,7 +64,7 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node, sound: bool) -> Optio
         policy.keep_claims(hooks::OAUTH2_CLAIMS);
     }
     let providers = providers.into_settings()?;
-    let settings = Settings { server, providers, session, policy, routes };
+    let settings = Settings { server, providers, session, policy, routes, tests: Vec::new() };
     agreement::check(&root, &settings)?;
     if sound && reading.is_sound() {
         agreement::warn(&root, &settings);

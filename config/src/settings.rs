@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use doorward_policy::access::Policy;
+use doorward_policy::identity::AttributeMapping;
 use doorward_policy::secret::Secret;
 use doorward_policy::session::SealingKeys;
 use doorward_policy::token::Algorithm;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The I/O half of each route, in the same order as `policy.routes()`.
     pub routes: Vec<RouteSettings>,
+    /// What the operator expects of the policy: `doorward test` tries it.
+    pub tests: Vec<PolicyTest>,
 }
 
 /// The listeners and what they allow.
@@ -65,6 +68,55 @@ pub struct Server {
     pub pages: Option<PathBuf>,
     /// A denial says which rule denied, and what was missing.
     pub explain_denials: bool,
+    /// Where sign-ins, sign-outs, denials and admin calls are written down.
+    pub audit_log: Option<AuditLog>,
+}
+
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditLog {
+    Stdout,
+    File(PathBuf),
+}
+
+/// One request and what is expected to become of it.
+#[derive(Debug, Clone)]
+pub struct PolicyTest {
+    pub name: String,
+    /// Where it stands in the file, counted from 1.
+    pub line: usize,
+    pub method: http::Method,
+    pub url: String,
+    /// `None`: nobody has signed in.
+    pub claims: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Who says so; `None`: the route's first provider.
+    pub provider: Option<String>,
+    /// `None`: a session, or a bearer token where the route accepts nothing else.
+    pub proof: Option<doorward_policy::identity::Proof>,
+    pub client: Option<std::net::IpAddr>,
+    /// Seconds since 1970; `None`: now.
+    pub at: Option<i64>,
+    pub expect: Expect,
+    /// The rule that decides.
+    pub rule: Option<String>,
+    /// The label of the reason of a denial.
+    pub reason: Option<String>,
+    /// What the app is told: exact values; an empty one is an absent field.
+    pub headers: Vec<(http::HeaderName, String)>,
+    pub roles: Option<Vec<String>>,
+}
+
+/// What is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    Allow,
+    Deny,
+    /// To be sent to sign in.
+    SignIn,
+    /// To be asked for a bearer token.
+    Token,
+    /// To be asked to sign in again.
+    StepUp,
 }
 
 /// One TLS listener.
@@ -194,6 +246,100 @@ pub struct Provider {
     pub login_parameters: Vec<LoginParameter>,
     /// The refresh token is revoked there at sign-out (RFC 7009).
     pub revoke_on_logout: bool,
+    /// Its claims under our names.
+    pub attributes: AttributeMapping,
+    /// How our requests differ from the standard's.
+    pub requests: Requests,
+    pub keys: KeySource,
+    /// Bearer tokens are asked about again, besides being verified.
+    pub revalidate: Option<Revalidate>,
+}
+
+/// How our requests to a provider differ from what the standards say.
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    pub authorize: RequestTemplate,
+    pub token: RequestTemplate,
+    pub refresh: RequestTemplate,
+    pub logout: RequestTemplate,
+}
+
+/// One of them. What is not written stays as the standard has it.
+#[derive(Debug, Clone, Default)]
+pub struct RequestTemplate {
+    /// Instead of the endpoint of the provider's metadata.
+    pub url: Option<Template>,
+    /// Added to the query of a redirect, to the form of a request.
+    pub params: Vec<(String, Template)>,
+    /// Only of requests that we send ourselves.
+    pub headers: Vec<(String, Template)>,
+    /// The whole form, instead of ours and of `params`.
+    pub body: Option<Template>,
+}
+
+/// Text with places for what only the moment knows: `${code}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pub parts: Vec<TemplatePart>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplatePart {
+    Literal(String),
+    Placeholder(Placeholder),
+}
+
+/// What a request template may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placeholder {
+    ClientId,
+    RedirectUri,
+    Code,
+    RefreshToken,
+    IdToken,
+    IdpHint,
+    AccessToken,
+}
+
+/// Where a provider's keys come from.
+#[derive(Debug, Clone, Default)]
+pub enum KeySource {
+    /// What its metadata names.
+    #[default]
+    Discovered,
+    /// This address instead.
+    Jwks(String),
+    /// Keys that the operator holds; none is ever fetched.
+    Static(Vec<StaticKey>),
+}
+
+/// A key that stands in a file.
+#[derive(Debug, Clone)]
+pub struct StaticKey {
+    /// What tokens call it, in `kid`.
+    pub id: String,
+    /// PEM: an X.509 certificate or a public key (SPKI).
+    pub pem: Vec<u8>,
+    /// Seconds since 1970; of the file's own certificate where it is narrower.
+    pub not_before: Option<i64>,
+    pub not_after: Option<i64>,
+}
+
+/// How a bearer token is asked about again.
+#[derive(Debug, Clone)]
+pub struct Revalidate {
+    pub by: RevalidateBy,
+    /// How long an answer counts.
+    pub every: Duration,
+    pub request: RequestTemplate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevalidateBy {
+    /// RFC 7662
+    Introspection,
+    /// OIDC Core §5.3
+    Userinfo,
 }
 
 /// How the provider sends its answer (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).

@@ -23,7 +23,7 @@ fn forgets_sign_outs_alone(warnings: &Report) -> bool {
 
 /// Everything but the lookup tables, which have no order of their own.
 fn shown(settings: &Settings) -> String {
-    let Settings { server, providers, session, policy, routes } = settings;
+    let Settings { server, providers, session, policy, routes, tests: _ } = settings;
     let kept = policy.kept_claims();
     format!("{server:#?}{providers:#?}{session:#?}{:#?}{:#?}{kept:#?}{routes:#?}", policy.routes(), policy.mapping())
 }
@@ -42,7 +42,7 @@ fn the_reference_means_the_same_in_yaml_toml_and_json() {
 
 #[test]
 fn the_reference_means_what_its_comments_say() {
-    let Settings { server, providers, session, policy, routes } = example("doorward.yaml").settings;
+    let Settings { server, providers, session, policy, routes, tests: _ } = example("doorward.yaml").settings;
     assert_eq!(server.public_port, 443);
     assert_eq!(server.hsts.as_deref(), Some("max-age=31536000; includeSubDomains"));
     assert_eq!(server.limits.body, Some(10 * 1024 * 1024));
@@ -114,7 +114,7 @@ fn a_proxy_in_front_needs_no_listener_no_certificate_and_no_upstream() {
 fn sessions_on_our_side_mean_what_their_comments_say() {
     let loaded = example("sessions.yaml");
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Settings { server, providers, session, policy, routes } = loaded.settings;
+    let Settings { server, providers, session, policy, routes, tests: _ } = loaded.settings;
     assert_eq!(server.public_host.as_deref(), Some("auth.acme.dev"));
     assert!(server.admin_token.is_some() && server.example_admin_token && !server.explain_denials);
     let [auth0, workforce] = providers.as_slice() else { panic!("two providers") };

@@ -1,7 +1,9 @@
 //! Who it is: claims that were proven, read into the names that rules and headers use.
 
+mod attribute;
 mod mapping;
 
+pub use attribute::{AmrRule, Attribute, AttributeMapping, AttributeSource, AttributeType, ClaimSource};
 pub(crate) use mapping::contains_any;
 pub use mapping::{Condition, ConditionFault, IdentityMapping, Operator, Pattern, RoleRule};
 

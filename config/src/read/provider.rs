@@ -6,6 +6,7 @@ mod sign_in;
 
 use std::collections::{BTreeMap, HashMap};
 
+use doorward_policy::identity::AttributeMapping;
 use doorward_policy::login::RESERVED_PARAMETERS;
 use doorward_policy::request::CleanPath;
 use doorward_policy::token::Algorithm;
@@ -17,7 +18,7 @@ use super::session::SERVER_SIDE;
 use super::word;
 use crate::document::Span;
 use crate::problem::{Finding, WarningCode};
-use crate::settings::{AccessTokenType, Provider, ProviderKind, StoreKind};
+use crate::settings::{KeySource, Requests, AccessTokenType, Provider, ProviderKind, StoreKind};
 use sign_in::SignIn;
 
 /// All providers, also those that could not be read: a route that names one of these has made no mistake.
@@ -181,6 +182,10 @@ fn read(field: &Field<'_>, name: &str, own: Own<'_>, taken: &mut Taken) -> Optio
         third_party_login: sign_in.third_party_login,
         login_parameters: sign_in.login_parameters,
         revoke_on_logout: sign_in.revoke_on_logout,
+        attributes: AttributeMapping::default(),
+        requests: Requests::default(),
+        keys: KeySource::default(),
+        revalidate: None,
     })
 }
 

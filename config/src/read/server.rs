@@ -90,6 +90,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
         admin_token,
         pages: pages?,
         explain_denials: explain_denials?,
+        audit_log: None,
     })
 }
 

@@ -245,6 +245,7 @@ pub(super) fn server() -> Server {
         example_admin_token: false,
         pages: None,
         explain_denials: true,
+        audit_log: None,
     }
 }
 
