@@ -7,14 +7,14 @@
 mod template;
 mod value;
 
-pub use template::{Template, TemplateFault};
+pub use template::{Read, Template, TemplateFault};
 pub use value::{encode_list, encode_text};
 
 use std::collections::HashSet;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::identity::Identity;
+use crate::identity::{Identity, IdentityMapping};
 
 /// Most bytes of identity headers, names and values together, that a request may gain.
 pub const BUDGET: usize = 8 * 1024;
@@ -184,6 +184,16 @@ impl HeaderMapping {
 
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
         self.entries.iter().map(|(name, _)| name)
+    }
+
+    /// Names and what they carry, in the order of the file.
+    pub fn templates(&self) -> impl Iterator<Item = (&HeaderName, &Template)> {
+        self.entries.iter().map(|(name, template)| (name, template))
+    }
+
+    /// Reads the profile where `mapping` says it is.
+    pub fn bind(&mut self, mapping: &IdentityMapping) {
+        self.entries.iter_mut().for_each(|(_, template)| template.bind(mapping));
     }
 
     /// The top-level claims a session must keep for these headers.

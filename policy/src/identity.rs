@@ -1,14 +1,23 @@
 //! Who it is: claims that were proven, read into the names that rules and headers use.
 
 mod attribute;
+mod condition;
+mod context;
+mod conversion;
 mod mapping;
+mod operator;
 
-pub use attribute::{AmrRule, Attribute, AttributeMapping, AttributeSource, AttributeType, ClaimSource};
-pub(crate) use mapping::contains_any;
-pub use mapping::{Condition, ConditionFault, IdentityMapping, Operator, Pattern, RoleRule};
+pub use attribute::{AmrRule, Attribute, AttributeMapping, AttributeSource, AttributeType, ClaimSource, RESERVED};
+pub use condition::{Condition, ConditionFault};
+pub use context::{DropReason, Dropped, Sources};
+pub use mapping::{IdentityMapping, NoRoles, ProfileField, RoleRule, RoleSource, SourcedRole, UserId};
+pub(crate) use mapping::text_of;
+pub(crate) use operator::contains_any;
+pub use operator::{Bound, OPERATORS, Operator, Pattern, is_large_regex};
 
 use serde_json::{Map, Value};
 
+use crate::expression::IdentityFacts;
 use crate::session::Session;
 use crate::token::VerifiedToken;
 
@@ -35,6 +44,7 @@ pub struct Identity {
     roles: Vec<Box<str>>,
     permissions: Vec<Box<str>>,
     scopes: Vec<Box<str>>,
+    facts: IdentityFacts,
 }
 
 impl Identity {
@@ -49,12 +59,8 @@ impl Identity {
         Self { provider_session, ..Self::read(Proof::Session, &provider, session.claims, mapping) }
     }
 
-    fn read(proof: Proof, provider: &str, claims: Map<String, Value>, mapping: &IdentityMapping) -> Self {
-        let text = |path: &crate::claim_path::ClaimPath| match path.one(&claims) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text.as_str().into()),
-            Some(Value::Number(number)) => Some(number.to_string().into()),
-            _ => None,
-        };
+    pub(crate) fn read(proof: Proof, provider: &str, claims: Map<String, Value>, mapping: &IdentityMapping) -> Self {
+        let text = |path: &crate::claim_path::ClaimPath| text_of(path, &claims).map(|text| Box::from(&*text));
         let mut permissions = Vec::new();
         if let Some(Value::Array(items)) = claims.get("permissions") {
             items.iter().filter_map(Value::as_str).for_each(|item| add(&mut permissions, item));
@@ -67,7 +73,7 @@ impl Identity {
         Self {
             proof,
             provider: provider.into(),
-            user: text(&mapping.user),
+            user: mapping.user.of(&claims).map(|user| Box::from(&*user)),
             email: text(&mapping.email),
             // The provider vouches for its own `email` claim, not for another that the operator chose.
             email_is_verified: mapping.email.as_str() == "email" && claims.get("email_verified") == Some(&Value::Bool(true)),
@@ -76,6 +82,7 @@ impl Identity {
             roles: mapping.roles_of(&claims),
             permissions,
             scopes,
+            facts: IdentityFacts::default(),
             claims,
         }
     }
@@ -143,6 +150,11 @@ impl Identity {
 
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
+    }
+
+    /// The same as expressions read it.
+    pub(crate) fn facts(&self) -> &IdentityFacts {
+        &self.facts
     }
 }
 

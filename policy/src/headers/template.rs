@@ -1,19 +1,31 @@
 //! `"{user}"`, `"{claim:org_id}"`, `"role={roles}; by={provider}"`: a header value with places for an identity.
 //!
-//! A template is read once, at load. What a claim says is never read as a template.
+//! A template is read once, at load. What a claim says is never read as a template. One without a place is the same for
+//! everybody who is known, and for nobody else.
 
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::fmt::{self, Write};
 
 use serde_json::Value;
 
 use super::value::{encode_list, encode_text};
 use crate::claim_path::{ClaimPath, ClaimPathFault};
-use crate::identity::Identity;
+use crate::identity::{Identity, IdentityMapping, ProfileField, text_of};
 
 /// A compiled header value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
+    written: Box<str>,
     parts: Vec<Part>,
+}
+
+/// One thing that a template reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read<'t> {
+    /// As it stands in braces, without a claim's path: `user`, `roles`, `org_id`, `claim`.
+    pub name: &'static str,
+    /// The claim it is read from, where the template itself says which; roles, user and the like are the identity's.
+    pub path: Option<Cow<'t, ClaimPath>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,13 +39,22 @@ enum Part {
     Scope,
     Issuer,
     Provider,
+    /// Where the identity's mapping says it is; before [`Template::bind`], where OpenID Connect says.
+    Profile(ProfileField, ClaimPath),
+    /// A claim with a name of its own: `org_id`, `amr`, `acr`.
+    Named(&'static str, ClaimPath),
     Claim(ClaimPath),
 }
+
+/// Claims that may be named like fields.
+const NAMED: [&str; 3] = ["org_id", "amr", "acr"];
 
 /// Why a template does not compile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateFault {
-    #[error("unknown name `{{{0}}}`; known are user, email, name, roles, permissions, scope, issuer, provider and claim:PATH")]
+    #[error(
+        "unknown name `{{{0}}}`; known are user, email, name, username, first_name, last_name, phone, locale, roles, permissions, scope, org_id, amr, acr, issuer, provider and claim:PATH"
+    )]
     Unknown(String),
     #[error("`{{` is never closed; write `{{{{` for a brace")]
     Open,
@@ -43,8 +64,8 @@ pub enum TemplateFault {
     Path(#[from] ClaimPathFault),
     #[error("only visible ASCII and spaces can stand in a header")]
     Bytes,
-    #[error("the value is empty or the same for everyone; name at least one of user, email, roles … in braces")]
-    Constant,
+    #[error("the value is empty; write a text, or what the app is to be told in braces")]
+    Empty,
 }
 
 impl Template {
@@ -79,16 +100,36 @@ impl Template {
         if !literal.is_empty() {
             parts.push(Part::Literal(literal.into()));
         }
-        if parts.iter().all(|part| matches!(part, Part::Literal(_))) {
-            return Err(TemplateFault::Constant);
+        let blank = |part: &Part| matches!(part, Part::Literal(literal) if literal.trim_ascii().is_empty());
+        if parts.iter().all(blank) {
+            return Err(TemplateFault::Empty);
         }
-        Ok(Self { parts })
+        Ok(Self { written: text.into(), parts })
+    }
+
+    /// Reads the profile where `mapping` says it is.
+    pub fn bind(&mut self, mapping: &IdentityMapping) {
+        for part in &mut self.parts {
+            if let Part::Profile(field, path) = part {
+                path.clone_from(mapping.path_of(*field));
+            }
+        }
+    }
+
+    /// Whether it is the same for everybody.
+    pub fn is_constant(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
+    }
+
+    /// What it reads of an identity, in its order.
+    pub fn reads(&self) -> impl Iterator<Item = Read<'_>> {
+        self.parts.iter().filter_map(Part::read)
     }
 
     /// The value for `identity`; `None` when it has nothing of what the template names.
     pub(super) fn fill(&self, identity: &Identity) -> Option<String> {
         let mut value = String::new();
-        let mut found = false;
+        let mut found = self.is_constant();
         for part in &self.parts {
             found |= part.write(identity, &mut value);
         }
@@ -98,7 +139,7 @@ impl Template {
 
     pub(super) fn top_level(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().flat_map(|part| match part {
-            Part::Claim(path) => path.top_level().collect::<Vec<_>>(),
+            Part::Claim(path) | Part::Profile(_, path) | Part::Named(_, path) => path.top_level().collect::<Vec<_>>(),
             Part::Permissions => vec!["permissions"],
             Part::Scope => vec!["scope"],
             _ => Vec::new(),
@@ -106,7 +147,20 @@ impl Template {
     }
 }
 
+impl fmt::Display for Template {
+    /// As the operator wrote it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
 fn part(name: &str) -> Result<Part, TemplateFault> {
+    if let Some(field) = ProfileField::ALL.into_iter().find(|field| field.name() == name) {
+        return Ok(Part::Profile(field, ClaimPath::name(field.claim())));
+    }
+    if let Some(claim) = NAMED.into_iter().find(|claim| *claim == name) {
+        return Ok(Part::Named(claim, ClaimPath::name(claim)));
+    }
     Ok(match name {
         "user" => Part::User,
         "email" => Part::Email,
@@ -149,7 +203,27 @@ impl Part {
             Self::Roles => list(identity.roles(), into),
             Self::Permissions => list(identity.permissions(), into),
             Self::Scope => list(identity.scopes(), into),
-            Self::Claim(path) => claim(path, identity, into),
+            Self::Profile(_, path) => text(text_of(path, identity.claims()).as_deref(), into),
+            Self::Claim(path) | Self::Named(_, path) => claim(path, identity, into),
+        }
+    }
+
+    fn read(&self) -> Option<Read<'_>> {
+        let own = |name| Some(Read { name, path: None });
+        let claim = |name| Some(Read { name, path: Some(Cow::Owned(ClaimPath::name(name))) });
+        match self {
+            Self::Literal(_) => None,
+            Self::User => own("user"),
+            Self::Email => own("email"),
+            Self::Name => own("name"),
+            Self::Roles => own("roles"),
+            Self::Provider => own("provider"),
+            Self::Permissions => claim("permissions"),
+            Self::Scope => claim("scope"),
+            Self::Issuer => Some(Read { name: "issuer", path: Some(Cow::Owned(ClaimPath::name("iss"))) }),
+            Self::Profile(field, path) => Some(Read { name: field.name(), path: Some(Cow::Borrowed(path)) }),
+            Self::Named(name, path) => Some(Read { name, path: Some(Cow::Borrowed(path)) }),
+            Self::Claim(path) => Some(Read { name: "claim", path: Some(Cow::Borrowed(path)) }),
         }
     }
 }
@@ -191,23 +265,4 @@ fn plain(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn broken_templates_do_not_compile() {
-        for (bad, fault) in [
-            ("{user", TemplateFault::Open),
-            ("user}", TemplateFault::Close),
-            ("{nobody}", TemplateFault::Unknown("nobody".into())),
-            ("admin", TemplateFault::Constant),
-            ("", TemplateFault::Constant),
-            ("{user}\u{e9}", TemplateFault::Bytes),
-            ("{user}\r\nX: y", TemplateFault::Bytes),
-        ] {
-            assert_eq!(Template::parse(bad), Err(fault), "{bad}");
-        }
-        assert!(matches!(Template::parse("{claim:a..b}"), Err(TemplateFault::Path(_))));
-        assert!(Template::parse("{{{user}}} by {provider}").is_ok());
-    }
-}
+mod tests;
