@@ -1,23 +1,27 @@
 //! Which rule applies, what it demands, and the decision. No match is a refusal.
 //!
 //! A rule matches by path and method; the first that matches decides by its `allow`. A failed `allow` refuses or
-//! challenges; it never falls through to the next rule.
+//! challenges; it never falls through to the next rule. Only a shadow (`enforce: log`) is passed over, whatever it says.
 
 mod decision;
+pub mod explain;
 mod filter;
 mod lack;
 mod pattern;
 mod requirement;
+mod rule_index;
 mod several;
 mod step_up;
 mod table;
+mod time_window;
 
 pub use decision::{Challenge, CredentialFault, Decision, DenyReason, Passes, Permit, Standing};
 pub use filter::{Filter, FilterFault};
 pub use lack::{Lack, LackKind};
-pub use pattern::{PathPattern, PathPrefix, PatternFault};
+pub use pattern::{Parameters, PathPattern, PathPrefix, PatternFault};
 pub use requirement::{ClaimTest, Needs, Requirement, Unmet, domain_of};
 pub use step_up::{AUTHENTICATION_CLAIMS, StepUp};
+pub use time_window::{TimeWindow, TimeWindowFault};
 
 use std::net::IpAddr;
 
@@ -26,9 +30,11 @@ use http::{HeaderName, Method};
 use crate::cors::Cors;
 use crate::credential::Accept;
 use crate::headers::{HeaderMapping, OwnedNames};
-use crate::identity::IdentityMapping;
-use crate::request::{HostPattern, Target};
+use crate::expression::Facts;
+use crate::identity::{Identity, IdentityMapping};
+use crate::request::{CleanPath, HostPattern, Target};
 use crate::time::Timestamp;
+use rule_index::RuleIndex;
 use table::RouteTable;
 
 /// All routes with their rules, and what they have in common.
@@ -36,6 +42,8 @@ use table::RouteTable;
 pub struct Policy {
     routes: Vec<Route>,
     table: RouteTable,
+    /// One for each route.
+    indexes: Vec<RuleIndex>,
     mapping: IdentityMapping,
     owned: OwnedNames,
     kept_claims: Vec<Box<str>>,
@@ -61,7 +69,7 @@ pub struct Route {
 }
 
 /// One line of a route's rules.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rule {
     /// `route/number`, counted from 1: what logs, metrics and messages call it.
     pub name: Box<str>,
@@ -72,6 +80,17 @@ pub struct Rule {
     pub allow: Requirement,
     /// How recent and how strong the sign-in must be (RFC 9470).
     pub step_up: Option<StepUp>,
+    pub enforce: Enforce,
+}
+
+/// What a rule's decision is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enforce {
+    /// It is done.
+    #[default]
+    Deny,
+    /// A shadow: it is counted and logged, and the next rule that matches decides.
+    Log,
 }
 
 /// The route and rule that a target falls under.
@@ -81,6 +100,8 @@ pub struct Match<'p> {
     pub route_index: usize,
     pub rule: &'p Rule,
     pub rule_index: usize,
+    mapping: &'p IdentityMapping,
+    index: &'p RuleIndex,
 }
 
 /// What a decision may look at besides the identity.
@@ -107,11 +128,13 @@ impl Policy {
     ///
     /// # Errors
     /// [`RouteClash`] when a route could never be reached.
-    pub fn new(routes: Vec<Route>, mapping: IdentityMapping) -> Result<Self, RouteClash> {
+    pub fn new(mut routes: Vec<Route>, mapping: IdentityMapping) -> Result<Self, RouteClash> {
+        routes.iter_mut().for_each(|route| route.headers.bind(&mapping));
         let table = RouteTable::new(&routes)?;
         let owned = OwnedNames::new(routes.iter().flat_map(|route| route.headers.names()));
         let kept_claims = kept_claims(&routes, &mapping);
-        Ok(Self { routes, table, mapping, owned, kept_claims })
+        let indexes = routes.iter().map(|route| RuleIndex::new(&route.rules)).collect();
+        Ok(Self { routes, table, indexes, mapping, owned, kept_claims })
     }
 
     pub fn routes(&self) -> &[Route] {
@@ -183,31 +206,86 @@ impl Policy {
     /// # Errors
     /// [`DenyReason`] when nothing matches, or two readings of the path lead to two rules.
     pub fn rule_in(&self, route_index: usize, target: &Target) -> Result<Match<'_>, DenyReason> {
-        let route = self.routes.get(route_index).ok_or(DenyReason::NoRoute)?;
-        let at = |path: &crate::request::CleanPath| route.rules.iter().position(|rule| rule.covers(target.method(), path));
-        let found = at(target.path());
+        let (route, index) = self.routes.get(route_index).zip(self.indexes.get(route_index)).ok_or(DenyReason::NoRoute)?;
+        let found = index.find(target.method(), target.path());
         // A server that cuts `;parameters` off sees another path: believe a rule only when both readings agree.
         if let Some(other) = target.path().without_parameters()
-            && at(&other) != found
+            && index.find(target.method(), &other) != found
         {
             return Err(DenyReason::AmbiguousPath);
         }
         let rule_index = found.ok_or(DenyReason::NoRule)?;
-        Ok(Match { route, route_index, rule: &route.rules[rule_index], rule_index })
+        let rule = &route.rules[rule_index];
+        if rule.reads_two_values(target.path()) {
+            return Err(DenyReason::AmbiguousPath);
+        }
+        Ok(Match { route, route_index, rule, rule_index, mapping: &self.mapping, index })
     }
 }
 
 impl Rule {
-    fn covers(&self, method: &Method, path: &crate::request::CleanPath) -> bool {
-        let method_fits = self.methods.is_empty()
+    fn covers(&self, method: &Method, path: &CleanPath) -> bool {
+        self.covers_method(method) && self.covers_path(path)
+    }
+
+    fn covers_method(&self, method: &Method) -> bool {
+        self.methods.is_empty()
             || self.methods.contains(method)
             // RFC 9110 §9.3.2: HEAD is GET without the content.
-            || (*method == Method::HEAD && self.methods.contains(&Method::GET));
-        method_fits && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path)))
+            || (*method == Method::HEAD && self.methods.contains(&Method::GET))
+    }
+
+    fn covers_path(&self, path: &CleanPath) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path))
+    }
+
+    /// Whether nobody asks who it is: no session is opened for it, and no store or key waited for.
+    pub fn is_public(&self) -> bool {
+        self.allow.is_public() && self.step_up.is_none()
+    }
+
+    /// What the path says where the first pattern that matches it has names.
+    fn parameters(&self, path: &CleanPath) -> Parameters {
+        self.paths.iter().find(|pattern| pattern.matches(path)).map(|pattern| pattern.capture(path)).unwrap_or_default()
+    }
+
+    /// Whether a server that cuts `;parameters` off reads other values than we do: `/t/acme;x`, or `/;/acme/other`.
+    fn reads_two_values(&self, path: &CleanPath) -> bool {
+        path.without_parameters().is_some_and(|other| self.parameters(path) != self.parameters(&other))
     }
 }
 
-impl Match<'_> {
+impl<'p> Match<'p> {
+    /// The shadow rules that cover the target and stand before the rule that decides, in the order of the file.
+    pub fn shadows(&self, target: &Target) -> impl Iterator<Item = Match<'p>> {
+        let found = *self;
+        let before = found.index.shadows().take_while(move |at| *at < found.rule_index);
+        let rules = before.filter_map(move |at| found.route.rules.get(at).map(|rule| Match { rule, rule_index: at, ..found }));
+        rules.filter(|shadow| shadow.rule.covers(target.method(), target.path()))
+    }
+
+    /// What the path says where the rule's pattern has names.
+    pub fn parameters(&self, target: &Target) -> Parameters {
+        self.rule.parameters(target.path())
+    }
+
+    /// Whether the rule's `when` is true, or there is none.
+    fn when_holds(&self, target: &Target, identity: &Identity) -> bool {
+        self.rule.allow.when().is_none_or(|when| {
+            let parameters = if when.parameters().is_empty() { Parameters::default() } else { self.parameters(target) };
+            when.is_true(&Facts { identity, target, parameters: &parameters })
+        })
+    }
+
+    /// Everything that `identity` lacks to be let in by this rule; empty where another identity would not help either.
+    pub fn lacked_by(&self, identity: &Identity, target: &Target) -> Vec<Lack> {
+        let mut lacks = self.rule.allow.lacked_by(identity);
+        if let Some(when) = self.rule.allow.when().filter(|_| !self.when_holds(target, identity)) {
+            lacks.push(Lack { kind: LackKind::Expression, names: vec![when.to_string()] });
+        }
+        lacks
+    }
+
     /// Decides. Total: whatever is not positively allowed is a challenge or a refusal.
     pub fn decide(&self, context: &RequestContext<'_>, standing: &Standing<'_>) -> Decision {
         decision::decide(self, context, standing)

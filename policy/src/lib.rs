@@ -22,6 +22,7 @@ pub mod claim_path;
 pub mod cookies;
 pub mod cors;
 pub mod credential;
+pub mod expression;
 pub mod headers;
 pub mod identity;
 pub mod login;

@@ -66,6 +66,11 @@ impl Target {
         Ok(Self { method, ..self.clone() })
     }
 
+    /// The same with another path: how another server reads it.
+    pub(crate) fn with_path(&self, path: CleanPath) -> Self {
+        Self { path, ..self.clone() }
+    }
+
     pub fn method(&self) -> &Method {
         &self.method
     }

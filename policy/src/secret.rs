@@ -27,6 +27,15 @@ impl<T: Zeroize + AsRef<[u8]>> Secret<T> {
     }
 }
 
+/// In time that depends on the lengths alone.
+impl<T: Zeroize + AsRef<[u8]>> PartialEq for Secret<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other.0.as_ref())
+    }
+}
+
+impl<T: Zeroize + AsRef<[u8]>> Eq for Secret<T> {}
+
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();

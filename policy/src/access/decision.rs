@@ -4,7 +4,7 @@ use super::requirement::{Requirement, Unmet};
 use super::{Filter, Match, RequestContext};
 use crate::credential::Accept;
 use crate::headers::HeaderEdits;
-use crate::identity::{Identity, Proof};
+use crate::identity::{Identity, NoRoles, Proof};
 use crate::session::SessionFault;
 use crate::token::TokenFault;
 
@@ -91,6 +91,19 @@ pub enum Challenge {
     StepUp(Proof),
 }
 
+impl Challenge {
+    /// What logs and metrics call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::SignIn(None) => "no_session",
+            Self::SignIn(Some(fault)) => fault.label(),
+            Self::Bearer(None) => "no_token",
+            Self::Bearer(Some(fault)) => fault.label(),
+            Self::StepUp(_) => "step_up",
+        }
+    }
+}
+
 /// Why a request is refused: a closed list; each has one label here and one status and sentence in `respond.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DenyReason {
@@ -114,6 +127,12 @@ pub enum DenyReason {
     Scope,
     Claim,
     EmailDomain,
+    /// The rule's `when` is not true.
+    Expression,
+    /// The rule lets nobody in at this time.
+    Time,
+    /// Somebody without any role, where that is not enough to be known.
+    NoRoles,
     /// The identity does not fit into the headers that the app is to get.
     IdentityTooLarge,
     /// Neither yes nor no can be said: the provider's keys cannot be had.
@@ -155,6 +174,9 @@ impl DenyReason {
         Self::Scope,
         Self::Claim,
         Self::EmailDomain,
+        Self::Expression,
+        Self::Time,
+        Self::NoRoles,
         Self::IdentityTooLarge,
         Self::CannotVerify,
         Self::StoreUnreachable,
@@ -186,6 +208,9 @@ impl DenyReason {
             Self::Scope => "scope",
             Self::Claim => "claim",
             Self::EmailDomain => "email_domain",
+            Self::Expression => "expression",
+            Self::Time => "time",
+            Self::NoRoles => "no_roles",
             Self::IdentityTooLarge => "identity_too_large",
             Self::CannotVerify => "cannot_verify",
             Self::StoreUnreachable => "store_unreachable",
@@ -209,6 +234,8 @@ impl From<Unmet> for DenyReason {
             Unmet::Scope => Self::Scope,
             Unmet::Claim => Self::Claim,
             Unmet::EmailDomain => Self::EmailDomain,
+            Unmet::Time => Self::Time,
+            Unmet::Expression => Self::Expression,
         }
     }
 }
@@ -239,37 +266,60 @@ impl CredentialFault {
 }
 
 pub(super) fn decide(found: &Match<'_>, context: &RequestContext<'_>, standing: &Standing<'_>) -> Decision {
-    let needs = match &found.rule.allow {
+    let rule = found.rule;
+    // Rules that decide were asked this when they were found; shadows were not.
+    if rule.reads_two_values(context.target.path()) {
+        return Decision::Deny(DenyReason::AmbiguousPath);
+    }
+    let needs = match &rule.allow {
         Requirement::Nobody => return Decision::Deny(DenyReason::Nobody),
-        // A rule that asks how somebody signed in asks for somebody.
-        Requirement::Public if found.rule.step_up.is_none() => return admit(found, known(standing)),
-        Requirement::Public => None,
-        Requirement::SignedIn => None,
+        Requirement::Public | Requirement::Optional | Requirement::SignedIn => None,
         Requirement::Needs(needs) => Some(needs),
     };
-    if let Some(needs) = needs {
-        if !needs.network_allows(context.client) {
-            return Decision::Deny(DenyReason::Network);
-        }
-        if needs.anonymous && found.rule.step_up.is_none() {
-            return admit(found, known(standing));
-        }
+    // Place and time before anybody is asked to sign in: it would not help.
+    if needs.is_some_and(|needs| !needs.network_allows(context.client)) {
+        return Decision::Deny(DenyReason::Network);
+    }
+    if needs.is_some_and(|needs| !needs.time_allows(context.now)) {
+        return Decision::Deny(DenyReason::Time);
+    }
+    if rule.is_public() {
+        return admit(found, None);
+    }
+    // A rule that asks how somebody signed in asks for somebody.
+    if matches!(rule.allow, Requirement::Optional) && rule.step_up.is_none() {
+        return admit(found, known(standing));
     }
     let identity = match standing {
         Standing::Known(identity) => *identity,
         Standing::Anonymous => return Decision::Challenge(challenge(found.route.accept, None)),
-        Standing::Refused(CredentialFault::CannotVerify) => return Decision::Deny(DenyReason::CannotVerify),
-        Standing::Refused(CredentialFault::StoreUnreachable) => return Decision::Deny(DenyReason::StoreUnreachable),
-        Standing::Refused(CredentialFault::TooMany) => return Decision::Deny(DenyReason::TooMany),
-        Standing::Refused(fault) => return Decision::Challenge(challenge(found.route.accept, Some(*fault))),
+        Standing::Refused(fault) => return refused(found, *fault),
     };
+    if found.mapping.no_roles == NoRoles::Deny && identity.roles().is_empty() {
+        return Decision::Deny(DenyReason::NoRoles);
+    }
     // Whoever lacks a right would lack it after another sign-in too.
     if let Err(unmet) = needs.map_or(Ok(()), |needs| needs.met_by(identity)) {
         return Decision::Deny(unmet.into());
     }
-    match &found.rule.step_up {
+    if !found.when_holds(context.target, identity) {
+        return Decision::Deny(DenyReason::Expression);
+    }
+    match &rule.step_up {
         Some(step_up) if !step_up.met_by(identity.claims(), context.now) => Decision::Challenge(Challenge::StepUp(identity.proof())),
         Some(_) | None => admit(found, Some(identity)),
+    }
+}
+
+/// "Cannot say now" is neither "sign in again" nor a pass.
+fn refused(found: &Match<'_>, fault: CredentialFault) -> Decision {
+    match fault {
+        CredentialFault::CannotVerify => Decision::Deny(DenyReason::CannotVerify),
+        CredentialFault::StoreUnreachable => Decision::Deny(DenyReason::StoreUnreachable),
+        CredentialFault::TooMany => Decision::Deny(DenyReason::TooMany),
+        CredentialFault::MalformedBearer | CredentialFault::Token(_) | CredentialFault::Session(_) => {
+            Decision::Challenge(challenge(found.route.accept, Some(fault)))
+        }
     }
 }
 
@@ -278,7 +328,8 @@ pub(super) fn narrow(found: &Match<'_>, decision: Decision, filter: &Filter, sta
         (Decision::Allow(permit), _) if filter.is_empty() => Decision::Allow(permit),
         (Decision::Allow(permit), Standing::Known(identity)) if filter.admits(identity) => Decision::Allow(permit),
         (Decision::Allow(_), Standing::Known(_)) => Decision::Deny(DenyReason::Filter),
-        (Decision::Allow(_), Standing::Anonymous | Standing::Refused(_)) => Decision::Challenge(challenge(found.route.accept, None)),
+        (Decision::Allow(_), Standing::Anonymous) => Decision::Challenge(challenge(found.route.accept, None)),
+        (Decision::Allow(_), Standing::Refused(fault)) => refused(found, *fault),
         (decision @ (Decision::Challenge(_) | Decision::Deny(_)), _) => decision,
     }
 }
@@ -289,11 +340,12 @@ pub(super) fn decide_preflight(found: &Match<'_>, context: &RequestContext<'_>) 
     match &found.rule.allow {
         Requirement::Nobody => Decision::Deny(DenyReason::Nobody),
         Requirement::Needs(needs) if !needs.network_allows(context.client) => Decision::Deny(DenyReason::Network),
-        Requirement::Public | Requirement::SignedIn | Requirement::Needs(_) => admit(found, None),
+        Requirement::Needs(needs) if !needs.time_allows(context.now) => Decision::Deny(DenyReason::Time),
+        Requirement::Public | Requirement::Optional | Requirement::SignedIn | Requirement::Needs(_) => admit(found, None),
     }
 }
 
-/// On a public path a credential that is not good counts as none: the path asks for nobody.
+/// Where nobody needs to be known a credential that is not good counts as none, and one that nobody can judge just now too.
 fn known<'i>(standing: &Standing<'i>) -> Option<&'i Identity> {
     match standing {
         Standing::Known(identity) => Some(identity),

@@ -24,13 +24,15 @@ pub enum LackKind {
     Claim,
     /// One of the domains is enough, of an address that the provider verified.
     EmailDomain,
+    /// The rule's `when`, as it is written.
+    Expression,
 }
 
 impl Requirement {
-    /// Everything that `identity` lacks; empty where another identity would not help either.
+    /// What `identity` lacks of what it is asked to be; empty where another identity would not help either.
     pub fn lacked_by(&self, identity: &Identity) -> Vec<Lack> {
         match self {
-            Self::Public | Self::SignedIn | Self::Nobody => Vec::new(),
+            Self::Public | Self::Optional | Self::SignedIn | Self::Nobody => Vec::new(),
             Self::Needs(needs) => needs.lacked_by(identity),
         }
     }
@@ -86,8 +88,7 @@ mod tests {
             "permissions": ["articles:read"], "scope": "openid",
         });
         let kept: Vec<Box<str>> = claims.as_object().unwrap().keys().map(|name| name.as_str().into()).collect();
-        let mapping =
-            IdentityMapping { user: path("sub"), email: path("email"), name: path("name"), roles: vec![path("roles")], role_rules: vec![] };
+        let mapping = IdentityMapping { roles: vec![path("roles")], ..IdentityMapping::default() };
         let origin = Origin { id: "i", provider: "p", client_id: "c" };
         Identity::from_session(Session::begin(origin, claims.as_object().unwrap(), &kept, Timestamp(0)), &mapping)
     }

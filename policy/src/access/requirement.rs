@@ -5,14 +5,19 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::time_window::TimeWindow;
 use crate::claim_path::ClaimPath;
+use crate::expression::Expression;
 use crate::identity::Identity;
+use crate::time::Timestamp;
 
 /// A rule's `allow`.
 #[derive(Debug, Clone)]
 pub enum Requirement {
-    /// Everybody, known or not.
+    /// Everybody. Nobody asks who it is: no credential is looked at, and the app is told nothing.
     Public,
+    /// Everybody; who it is, where a good credential says so. A bad one counts as none.
+    Optional,
     /// Everybody who is known.
     SignedIn,
     /// Nobody: the path is closed.
@@ -24,7 +29,7 @@ pub enum Requirement {
 /// Every part that is written must hold; a part that is not written asks nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Needs {
-    /// `public: true` beside `network`: the place is enough.
+    /// `public: true` beside `network` or `time`: the place and the time are enough, and no credential is looked at.
     pub anonymous: bool,
     pub any_role: Vec<Box<str>>,
     pub all_roles: Vec<Box<str>>,
@@ -34,6 +39,10 @@ pub struct Needs {
     /// Lower case.
     pub email_domains: Vec<Box<str>>,
     pub networks: Vec<IpNet>,
+    /// Any of them; none: at all times.
+    pub times: Vec<TimeWindow>,
+    /// Looked at last. What is not `true` is no.
+    pub when: Option<Expression>,
 }
 
 /// One claim and what it must be or hold.
@@ -54,23 +63,37 @@ pub enum Unmet {
     Scope,
     Claim,
     EmailDomain,
+    Time,
+    /// `when` is not true.
+    Expression,
 }
 
 impl Requirement {
     /// Whether nobody needs to be known for it.
     pub fn is_anonymous(&self) -> bool {
-        matches!(self, Self::Public | Self::Nobody) || matches!(self, Self::Needs(needs) if needs.anonymous)
+        matches!(self, Self::Public | Self::Optional | Self::Nobody) || matches!(self, Self::Needs(needs) if needs.anonymous)
+    }
+
+    /// Whether nobody asks who it is: no session is opened, no store or key waited for.
+    pub fn is_public(&self) -> bool {
+        matches!(self, Self::Public) || matches!(self, Self::Needs(needs) if needs.anonymous && !needs.asks_who())
+    }
+
+    /// The expression, where there is one.
+    pub fn when(&self) -> Option<&Expression> {
+        match self {
+            Self::Needs(needs) => needs.when.as_ref(),
+            Self::Public | Self::Optional | Self::SignedIn | Self::Nobody => None,
+        }
     }
 
     pub(super) fn top_level(&self) -> Vec<&str> {
         let Self::Needs(needs) = self else { return Vec::new() };
-        needs
-            .claims
-            .iter()
-            .flat_map(|test| match test {
-                ClaimTest::Equals(path, _) | ClaimTest::Contains(path, _) => path.top_level(),
-            })
-            .collect()
+        let tested = needs.claims.iter().flat_map(|test| match test {
+            ClaimTest::Equals(path, _) | ClaimTest::Contains(path, _) => path.top_level(),
+        });
+        let seen = needs.when.iter().flat_map(Expression::claims).map(AsRef::as_ref);
+        tested.chain(seen).collect()
     }
 }
 
@@ -80,7 +103,19 @@ impl Needs {
         self.networks.is_empty() || in_networks(&self.networks, client)
     }
 
-    /// Whether this identity meets everything else.
+    /// The same: another person comes too early or too late as well.
+    pub fn time_allows(&self, now: Timestamp) -> bool {
+        TimeWindow::any_holds(&self.times, now)
+    }
+
+    /// Whether anything is asked of who it is. A rule that is public for a place asks nothing of it.
+    fn asks_who(&self) -> bool {
+        let Self { anonymous: _, any_role, all_roles, permissions, scopes, claims, email_domains, networks: _, times: _, when } = self;
+        let lists = [any_role, all_roles, permissions, scopes, email_domains];
+        lists.iter().any(|list| !list.is_empty()) || !claims.is_empty() || when.is_some()
+    }
+
+    /// Whether this identity meets everything else but `when`, which looks at the request as well.
     ///
     /// # Errors
     /// [`Unmet`]: the first part that does not hold.

@@ -1,3 +1,6 @@
+mod conditions;
+mod shadows;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -13,7 +16,7 @@ fn path(text: &str) -> ClaimPath {
 }
 
 fn mapping() -> IdentityMapping {
-    IdentityMapping { user: path("sub"), email: path("email"), name: path("name"), roles: vec![path("roles")], role_rules: Vec::new() }
+    IdentityMapping { roles: vec![path("roles")], ..IdentityMapping::default() }
 }
 
 fn rule(name: &str, paths: &[&str], methods: &[Method], allow: Requirement) -> Rule {
@@ -23,6 +26,7 @@ fn rule(name: &str, paths: &[&str], methods: &[Method], allow: Requirement) -> R
         methods: methods.to_vec(),
         allow,
         step_up: None,
+        enforce: Enforce::Deny,
     }
 }
 

@@ -60,7 +60,7 @@ impl CleanPath {
     }
 
     /// The segments after the leading slash; the last is empty when the path ends in one.
-    pub fn segments(&self) -> impl Iterator<Item = &str> {
+    pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
         self.text[1..].split('/')
     }
 

@@ -1,0 +1,146 @@
+//! Where what an app is told comes from: claim → attribute → identity → header.
+
+use serde::Serialize;
+
+use super::super::Route;
+use crate::claim_path::ClaimPath;
+use crate::headers::{HeaderEdits, Template};
+use crate::identity::{Attribute, AttributeMapping, AttributeSource, Identity, IdentityMapping, RoleSource, UserId};
+
+/// One header that a route sets, or would.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeaderTrace {
+    pub name: String,
+    /// As the configuration has it: `{user}`.
+    pub template: String,
+    /// `None`: not set, as nothing that it names is there.
+    pub value: Option<String>,
+    pub from: Vec<PartTrace>,
+}
+
+/// One thing that a header names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartTrace {
+    /// As it stands in braces: `user`, `roles`, `claim`.
+    pub field: String,
+    /// Empty where it is no claim: the provider's name, a constant.
+    pub claims: Vec<ClaimTrace>,
+}
+
+/// One claim that is read, or a rule that gives roles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClaimTrace {
+    /// The path as the configuration has it, or `role_mapping[0]`.
+    pub claim: String,
+    /// Where the provider's attributes say that it comes from: `id_token https://example.com/groups`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<String>,
+    pub present: bool,
+}
+
+/// One role, and all that gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoleTrace {
+    pub role: String,
+    pub from: Vec<ClaimTrace>,
+}
+
+/// The roles of somebody.
+pub(super) fn roles(mapping: &IdentityMapping, identity: &Identity, attributes: Option<&AttributeMapping>) -> Vec<RoleTrace> {
+    let sourced = mapping.roles_with_sources(identity.claims());
+    let from = |sources: &[RoleSource<'_>]| sources.iter().map(|source| of_role(*source, attributes)).collect();
+    sourced.iter().map(|role| RoleTrace { role: role.role.to_string(), from: from(&role.from) }).collect()
+}
+
+fn of_role(source: RoleSource<'_>, attributes: Option<&AttributeMapping>) -> ClaimTrace {
+    match source {
+        RoleSource::Claim(path) => ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, attributes), present: true },
+        RoleSource::Rule(_) => ClaimTrace { claim: source.to_string(), attribute: None, present: true },
+    }
+}
+
+/// Every header of `route`, with what `edits` make of it.
+pub(super) fn headers(
+    route: &Route,
+    edits: &HeaderEdits,
+    mapping: &IdentityMapping,
+    identity: &Identity,
+    attributes: Option<&AttributeMapping>,
+) -> Vec<HeaderTrace> {
+    let of = Origins { mapping, identity, attributes };
+    let value = |name: &http::HeaderName| edits.iter().find(|(own, _)| *own == name).and_then(|(_, value)| value.to_str().ok());
+    route
+        .headers
+        .templates()
+        .map(|(name, template)| HeaderTrace {
+            name: name.to_string(),
+            template: template.to_string(),
+            value: value(name).map(str::to_owned),
+            from: of.template(template),
+        })
+        .collect()
+}
+
+struct Origins<'o> {
+    mapping: &'o IdentityMapping,
+    identity: &'o Identity,
+    attributes: Option<&'o AttributeMapping>,
+}
+
+impl Origins<'_> {
+    fn template(&self, template: &Template) -> Vec<PartTrace> {
+        let claims = |name: &str, path: Option<&ClaimPath>| match (path, name) {
+            (Some(path), _) => vec![self.claim(path)],
+            (None, "user") => match &self.mapping.user {
+                UserId::Claim(path) => vec![self.claim(path)],
+                UserId::Constant(_) => Vec::new(),
+            },
+            (None, "email") => vec![self.claim(&self.mapping.email)],
+            (None, "name") => vec![self.claim(&self.mapping.name)],
+            (None, "roles") => self.roles(),
+            (None, _) => Vec::new(),
+        };
+        template.reads().map(|read| PartTrace { field: read.name.into(), claims: claims(read.name, read.path.as_deref()) }).collect()
+    }
+
+    /// What gave roles; or, where nothing did, what could have.
+    fn roles(&self) -> Vec<ClaimTrace> {
+        let mut from: Vec<ClaimTrace> = Vec::new();
+        for role in roles(self.mapping, self.identity, self.attributes) {
+            for source in role.from {
+                if !from.contains(&source) {
+                    from.push(source);
+                }
+            }
+        }
+        if from.is_empty() {
+            from.extend(self.mapping.roles.iter().map(|path| self.claim(path)));
+        }
+        from
+    }
+
+    fn claim(&self, path: &ClaimPath) -> ClaimTrace {
+        let mut present = false;
+        path.each(self.identity.claims(), &mut |_| present = true);
+        ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, self.attributes), present }
+    }
+}
+
+/// Where an attribute of that name comes from.
+fn attribute_of(path: &ClaimPath, attributes: Option<&AttributeMapping>) -> Option<String> {
+    let attributes = attributes?;
+    let named = |name: &str| attributes.attributes.iter().find(|attribute| *attribute.name == *name);
+    if let Some(attribute) = path.top_level().find_map(named) {
+        return Some(source_of(attribute));
+    }
+    let amr = attributes.amr.as_ref().filter(|_| path.top_level().any(|name| name == "amr"))?;
+    Some(if amr.always { "a constant".into() } else { "a constant where the token has none".into() })
+}
+
+fn source_of(attribute: &Attribute) -> String {
+    match &attribute.from {
+        AttributeSource::Constant(_) => "a constant".into(),
+        AttributeSource::Claim { source: Some(source), path } => format!("{} {path}", source.name()),
+        AttributeSource::Claim { source: None, path } => format!("claim {path}"),
+    }
+}
