@@ -23,7 +23,9 @@ pub use logout_state::LogoutState;
 pub use logout_token::{LogoutExpectation, LogoutTarget, LogoutToken};
 pub use return_to::{Places, ReturnTo, ReturnToFault};
 pub use rounds::{ROUNDS_COOKIE, ROUNDS_LIFETIME, Rounds};
-pub use wishes::{Asked, WISHES, WishFault, Wishes};
+pub use wishes::{Asked, IDP_HINT, WISHES, WishFault, Wishes};
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

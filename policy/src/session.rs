@@ -76,6 +76,8 @@ pub enum SessionFault {
     OtherProvider,
     /// Signed out, here or at the provider, before its time.
     Revoked,
+    /// It does not say who it is about, where the configuration reads that now.
+    NoUser,
 }
 
 impl SessionFault {
@@ -86,6 +88,7 @@ impl SessionFault {
             Self::Expired => "session_expired",
             Self::OtherProvider => "session_other_provider",
             Self::Revoked => "session_revoked",
+            Self::NoUser => "session_user_claim",
         }
     }
 }

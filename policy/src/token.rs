@@ -7,9 +7,13 @@ mod claims;
 mod header;
 mod json;
 mod keys;
+mod static_key;
+mod vouching;
 
 pub use claims::{AccessTokenProfile, IdTokenExpectation, LEEWAY, Nonce, access_token_hash_matches, is_of_organization};
 pub use keys::{Algorithm, KeySet, KeySetFault};
+pub use static_key::{StaticKey, StaticKeyFault};
+pub use vouching::Vouched;
 
 use serde_json::{Map, Value};
 
@@ -74,8 +78,12 @@ pub enum TokenFault {
     AccessTokenHash,
     Organization,
     Subject,
+    /// The provider was asked, and does not vouch for it, or no longer.
+    Revoked,
     /// `events` does not say what the token must be about, or says it where nothing happened.
     Events,
+    /// It does not say who its bearer is, where the configuration reads that.
+    User,
 }
 
 impl TokenFault {
@@ -101,7 +109,9 @@ impl TokenFault {
             Self::AccessTokenHash => "token_access_token_hash",
             Self::Organization => "token_organization",
             Self::Subject => "token_subject",
+            Self::Revoked => "token_revoked",
             Self::Events => "token_events",
+            Self::User => "token_user_claim",
         }
     }
 }
@@ -175,6 +185,11 @@ impl VerifiedToken {
     /// When `exp` is reached, leeway not included.
     pub fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// The same token, its claims under our names.
+    pub(crate) fn with_claims(self, claims: Map<String, Value>) -> Self {
+        Self { claims, ..self }
     }
 
     pub(crate) fn into_claims(self) -> Map<String, Value> {

@@ -16,11 +16,15 @@ pub struct Asked {
 
 /// Parameters of the authorization request that choose how somebody signs in, and never what is asked for (OIDC Core
 /// §3.1.2.1; `organization`, `invitation`, `connection` and `screen_hint` are Auth0's).
-pub const WISHES: [&str; 7] = ["login_hint", "ui_locales", "screen_hint", "organization", "invitation", "connection", PROMPT];
+pub const WISHES: [&str; 8] = ["login_hint", "ui_locales", "screen_hint", "organization", "invitation", "connection", PROMPT, IDP_HINT];
 const PROMPT: &str = "prompt";
+/// What a request template puts where its provider expects it; under this name it is never sent.
+pub const IDP_HINT: &str = "idp_hint";
 const ORGANIZATION: &str = "organization";
 /// Longest value, in bytes.
 const LIMIT: usize = 512;
+/// The same of [`IDP_HINT`]: the name of a connection or of another provider behind the provider.
+const HINT_LIMIT: usize = 64;
 
 /// Some of them, each at most once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +55,9 @@ impl Wishes {
                 return Err(WishFault::Duplicate);
             }
             if value.is_empty() || value.len() > LIMIT || value.chars().any(char::is_control) {
+                return Err(WishFault::Value);
+            }
+            if name == IDP_HINT && !is_hint(value) {
                 return Err(WishFault::Value);
             }
             if name != PROMPT || matches!(value, "login" | "select_account") {
@@ -99,6 +106,13 @@ impl Wishes {
     }
 }
 
+/// Letters, digits, `.`, `_` and `-`, the first no sign.
+fn is_hint(value: &str) -> bool {
+    value.len() <= HINT_LIMIT
+        && value.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +132,17 @@ mod tests {
             assert_eq!(read(&[("organization", value)]), Err(WishFault::Value), "{value:?}");
         }
         assert!(read(&[("organization", &"a".repeat(LIMIT))]).is_ok());
+    }
+
+    #[test]
+    fn oidc_18_an_idp_hint_is_a_short_name() {
+        for right in ["google", "google-oauth2", "Acme_AD.2", &"a".repeat(HINT_LIMIT)] {
+            assert_eq!(read(&[("idp_hint", right)]).unwrap().get(IDP_HINT), Some(right));
+        }
+        for wrong in ["", "a b", "a&b=c", "../x", ".a", "-a", "ä", "a%20b", "a/b", &"a".repeat(HINT_LIMIT + 1)] {
+            assert_eq!(read(&[("idp_hint", wrong)]), Err(WishFault::Value), "{wrong}");
+        }
+        assert_eq!(read(&[("idp_hint", "a"), ("idp_hint", "b")]), Err(WishFault::Duplicate));
     }
 
     #[test]

@@ -141,6 +141,31 @@ impl Revocations {
         set
     }
 
+    /// Keeps entries of these issuers from now on, besides those it has; one that is none of these and has no entry is
+    /// forgotten. True when one is new: what was said about it before was not kept.
+    pub fn keep_issuers<'i>(&mut self, issuers: impl IntoIterator<Item = &'i str>) -> bool {
+        let wanted = Self::new(issuers).issuers;
+        self.issuers.retain(|known| known.len > 0 || known.everybody.is_some() || wanted.iter().any(|issuer| issuer.name == known.name));
+        let before = self.issuers.len();
+        for issuer in wanted {
+            if self.issuers.iter().all(|known| known.name != issuer.name) {
+                self.issuers.push(issuer);
+            }
+        }
+        self.issuers.len() > before
+    }
+
+    /// Every entry ends so much later: sessions may live longer now.
+    pub fn prolong(&mut self, by: Duration) {
+        let later = |span: &mut Span| span.until = span.until.plus(by);
+        for issuer in &mut self.issuers {
+            issuer.everybody.iter_mut().for_each(later);
+            for shard in issuer.shards.iter_mut().filter(|shard| !shard.is_empty()) {
+                Arc::make_mut(shard).iter_mut().for_each(|(_, span)| later(span));
+            }
+        }
+    }
+
     /// The set with one entry more.
     #[must_use]
     pub fn with(&self, entry: &Revocation, now: Timestamp) -> Self {

@@ -82,6 +82,7 @@ impl KeyId {
 }
 
 /// The key ring: the first seals, all open.
+#[derive(Clone)]
 pub struct SealingKeys {
     ring: Vec<Arc<DerivedKeys>>,
 }

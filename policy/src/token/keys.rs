@@ -8,7 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use serde_json::Value;
 
-use super::{TokenFault, json};
+use super::{StaticKey, TokenFault, json};
+use crate::time::Timestamp;
 
 /// Most keys taken from a set; a provider publishes two or three.
 const KEY_LIMIT: usize = 64;
@@ -139,6 +140,17 @@ impl KeySet {
         Ok(Self { keys, ignored })
     }
 
+    /// The keys of these that count at `now`, under each algorithm they fit. There may be none: then no token is believed.
+    pub fn of_static(held: &[StaticKey], algorithms: &[Algorithm], now: Timestamp) -> Self {
+        let keys = held.iter().filter(|key| key.counts_at(now)).flat_map(|held| {
+            algorithms.iter().filter_map(|algorithm| {
+                let key = held.parsed(*algorithm)?;
+                Some(Key { id: Some(held.id().into()), algorithm: *algorithm, key })
+            })
+        });
+        Self { keys: keys.collect(), ignored: 0 }
+    }
+
     /// How many listed keys could not be used.
     pub fn ignored(&self) -> usize {
         self.ignored
@@ -172,20 +184,17 @@ impl Key {
             return None;
         }
         let key = match (&jwk.algorithm, algorithm) {
-            (AlgorithmParameters::RSA(rsa), Algorithm::Rs256) => rsa_key(&rsa.n, &rsa.e, &signature::RSA_PKCS1_2048_8192_SHA256),
-            (AlgorithmParameters::RSA(rsa), Algorithm::Rs384) => rsa_key(&rsa.n, &rsa.e, &signature::RSA_PKCS1_2048_8192_SHA384),
-            (AlgorithmParameters::RSA(rsa), Algorithm::Rs512) => rsa_key(&rsa.n, &rsa.e, &signature::RSA_PKCS1_2048_8192_SHA512),
-            (AlgorithmParameters::RSA(rsa), Algorithm::Ps256) => rsa_key(&rsa.n, &rsa.e, &signature::RSA_PSS_2048_8192_SHA256),
-            (AlgorithmParameters::RSA(rsa), Algorithm::Ps384) => rsa_key(&rsa.n, &rsa.e, &signature::RSA_PSS_2048_8192_SHA384),
-            (AlgorithmParameters::RSA(rsa), Algorithm::Ps512) => rsa_key(&rsa.n, &rsa.e, &signature::RSA_PSS_2048_8192_SHA512),
+            (AlgorithmParameters::RSA(rsa), _) => {
+                rsa_key(&URL_SAFE_NO_PAD.decode(&rsa.n).ok()?, &URL_SAFE_NO_PAD.decode(&rsa.e).ok()?, algorithm)
+            }
             (AlgorithmParameters::EllipticCurve(ec), Algorithm::Es256) if ec.curve == EllipticCurve::P256 => {
-                ec_key(&ec.x, &ec.y, 32, &signature::ECDSA_P256_SHA256_FIXED)
+                p256_key(&point(&ec.x, &ec.y, 32)?)
             }
             (AlgorithmParameters::EllipticCurve(ec), Algorithm::Es384) if ec.curve == EllipticCurve::P384 => {
-                ec_key(&ec.x, &ec.y, 48, &signature::ECDSA_P384_SHA384_FIXED)
+                p384_key(&point(&ec.x, &ec.y, 48)?)
             }
             (AlgorithmParameters::OctetKeyPair(okp), Algorithm::EdDsa) if okp.curve == EllipticCurve::Ed25519 => {
-                ParsedPublicKey::new(&signature::ED25519, coordinate(&okp.x, 32)?).ok()
+                ed25519_key(&coordinate(&okp.x, 32)?)
             }
             _ => None,
         }?;
@@ -194,10 +203,18 @@ impl Key {
     }
 }
 
-/// 2048 to 8192 bits, an odd modulus and the exponent everybody uses or a larger odd one (RFC 8725 §3.5).
-fn rsa_key(n: &str, e: &str, algorithm: &'static signature::RsaParameters) -> Option<ParsedPublicKey> {
-    let n = URL_SAFE_NO_PAD.decode(n).ok()?;
-    let e = URL_SAFE_NO_PAD.decode(e).ok()?;
+/// 2048 to 8192 bits, an odd modulus and the exponent everybody uses or a larger odd one (RFC 8725 §3.5). `None` also for an
+/// algorithm that is not RSA's.
+pub(super) fn rsa_key(n: &[u8], e: &[u8], algorithm: Algorithm) -> Option<ParsedPublicKey> {
+    let parameters: &'static signature::RsaParameters = match algorithm {
+        Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::Rs512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
+        Algorithm::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
+        Algorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
+        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => return None,
+    };
     let n: &[u8] = &n[n.iter().position(|b| *b != 0)?..];
     let e: &[u8] = &e[e.iter().position(|b| *b != 0)?..];
     let bits = n.len() * 8 - usize::try_from(n.first()?.leading_zeros()).ok()?;
@@ -206,15 +223,32 @@ fn rsa_key(n: &str, e: &str, algorithm: &'static signature::RsaParameters) -> Op
     if !sound {
         return None;
     }
-    RsaPublicKeyComponents { n, e }.to_parsed_public_key(algorithm).ok()
+    RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).ok()
 }
 
-/// RFC 7518 §6.2.1: coordinates of full length; aws-lc refuses a point that is not on the curve.
-fn ec_key(x: &str, y: &str, length: usize, algorithm: &'static dyn VerificationAlgorithm) -> Option<ParsedPublicKey> {
-    let mut point = vec![4u8];
-    point.extend(coordinate(x, length)?);
-    point.extend(coordinate(y, length)?);
-    ParsedPublicKey::new(algorithm, point).ok()
+/// An uncompressed point (SEC 1 §2.3.3); aws-lc refuses one that is not on the curve.
+pub(super) fn p256_key(point: &[u8]) -> Option<ParsedPublicKey> {
+    uncompressed(point, 32, &signature::ECDSA_P256_SHA256_FIXED)
+}
+
+/// The same on P-384.
+pub(super) fn p384_key(point: &[u8]) -> Option<ParsedPublicKey> {
+    uncompressed(point, 48, &signature::ECDSA_P384_SHA384_FIXED)
+}
+
+fn uncompressed(point: &[u8], length: usize, algorithm: &'static dyn VerificationAlgorithm) -> Option<ParsedPublicKey> {
+    let whole = point.len() == 1 + 2 * length && point.first() == Some(&4);
+    if whole { ParsedPublicKey::new(algorithm, point).ok() } else { None }
+}
+
+/// RFC 8032 §5.1.5: 32 bytes.
+pub(super) fn ed25519_key(bytes: &[u8]) -> Option<ParsedPublicKey> {
+    if bytes.len() == 32 { ParsedPublicKey::new(&signature::ED25519, bytes).ok() } else { None }
+}
+
+/// RFC 7518 §6.2.1: coordinates of full length.
+fn point(x: &str, y: &str, length: usize) -> Option<Vec<u8>> {
+    Some([vec![4u8], coordinate(x, length)?, coordinate(y, length)?].concat())
 }
 
 fn coordinate(text: &str, length: usize) -> Option<Vec<u8>> {

@@ -242,3 +242,28 @@ fn logout_14_who_fills_the_set_is_known() {
     let set = none().with(&of_sub("a"), NOW).with(&other("a"), NOW).with(&other("b"), NOW);
     assert_eq!(set.largest_issuer(), Some(OTHER));
 }
+
+#[test]
+fn sess_40_another_configuration_forgets_nothing_that_is_in_force() {
+    let mut set = none().with(&of_sub("a"), NOW);
+    assert!(!set.keep_issuers([OTHER]), "known already");
+    assert!(set.is_revoked(&facts("id", "sid", "a", NOW)), "its issuer may come back with the next configuration");
+    assert!(set.keep_issuers([OTHER, "https://third/"]));
+    let third = entry(What::Subject { issuer: "https://third/".into(), sub: "a".into() });
+    set.add(&third, NOW);
+    assert_eq!(set.len(), 2);
+    set.sweep(later(1_000_000));
+    assert!(!set.keep_issuers([OTHER]));
+    set.add(&third, NOW);
+    assert!(set.is_empty(), "no session of it could live here");
+}
+
+#[test]
+fn sess_40_entries_last_as_long_as_sessions_do_when_these_live_longer() {
+    let mut set = none().with(&of_sub("a"), NOW).with(&entry(What::Issuer(OTHER.into())), NOW);
+    set.prolong(std::time::Duration::from_secs(7200));
+    set.sweep(later(3601));
+    assert_eq!(set.len(), 2);
+    set.sweep(later(3600 + 7200));
+    assert!(set.is_empty());
+}
