@@ -1,7 +1,7 @@
 //! `${NAME}`, `${NAME:-default}` and `${NAME:?message}` inside values; `$${` is a plain `${`.
 //!
 //! It happens after the file was parsed, value by value: whatever a variable holds, it can add no key, no rule and no
-//! second value.
+//! second value. Where a request to a provider is written down, `${…}` is a placeholder of that request and no variable.
 
 use std::fmt;
 
@@ -15,6 +15,9 @@ pub(crate) fn expand(root: &mut Node, source: &str, environment: &dyn Environmen
 }
 
 fn expand_at(node: &mut Node, key: &Key<'_>, source: &str, environment: &dyn Environment, findings: &mut Vec<Finding>) {
+    if key.is_template() {
+        return;
+    }
     match &mut node.value {
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
@@ -45,6 +48,21 @@ enum Key<'k> {
     Root,
     Item(&'k Key<'k>, usize),
     Entry(&'k Key<'k>, &'k str),
+}
+
+impl Key<'_> {
+    /// Whether requests to a provider are written below: `providers.*.requests` and `providers.*.revalidate.request`.
+    fn is_template(&self) -> bool {
+        match self {
+            Self::Entry(provider, "requests") => provider.is_provider(),
+            Self::Entry(Self::Entry(provider, "revalidate"), "request") => provider.is_provider(),
+            _ => false,
+        }
+    }
+
+    fn is_provider(&self) -> bool {
+        matches!(self, Self::Entry(Self::Entry(Self::Root, "providers"), _))
+    }
 }
 
 impl fmt::Display for Key<'_> {
@@ -162,6 +180,27 @@ mod tests {
             assert!(text(bad).is_err(), "{bad}");
         }
         assert_eq!(text("${OTHER:?where is it}").unwrap_err(), "environment variable `OTHER`: where is it");
+    }
+
+    #[test]
+    fn cfg_02_only_where_requests_are_written_down_is_a_placeholder_no_variable() {
+        let (root, providers) = (Key::Root, |name| Key::Entry(&Key::Root, name));
+        let list = providers("providers");
+        let provider = Key::Entry(&list, "auth0");
+        let (requests, revalidate) = (Key::Entry(&provider, "requests"), Key::Entry(&provider, "revalidate"));
+        assert!(requests.is_template() && Key::Entry(&revalidate, "request").is_template());
+        let (routes, item) = (providers("routes"), Key::Item(&list, 0));
+        for (name, key) in [
+            ("the root", &root),
+            ("a provider called requests", &Key::Entry(&list, "requests")),
+            ("another section", &Key::Entry(&Key::Entry(&routes, "auth0"), "requests")),
+            ("a list", &Key::Entry(&item, "requests")),
+            ("the rest of revalidate", &revalidate),
+            ("the rest of the provider", &Key::Entry(&provider, "request")),
+            ("deeper", &Key::Entry(&Key::Entry(&provider, "authorize"), "requests")),
+        ] {
+            assert!(!key.is_template(), "{name}");
+        }
     }
 
     #[test]

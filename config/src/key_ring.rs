@@ -16,7 +16,7 @@ pub struct KeyRing {
 }
 
 /// Where some of the keys are.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum KeySource {
     /// One key a line, the newest first.
     File(PathBuf),
@@ -58,6 +58,11 @@ impl KeyRing {
             KeySource::File(path) => Some(path.as_path()),
             KeySource::Fixed(_) => None,
         })
+    }
+
+    /// Whether `other` reads from the same places.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.sources == other.sources
     }
 
     /// Reads all of it again.

@@ -9,22 +9,29 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod cookie_size;
 mod document;
 mod environment;
+mod files;
 mod interpolate;
 mod key_ring;
 mod problem;
+mod provider_address;
 mod read;
 mod report;
+mod schema;
 pub mod settings;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+pub use cookie_size::cookie_size;
 pub use environment::{Environment, ProcessEnvironment};
+pub use files::ReadFile;
 pub use problem::{Place, Problem, Severity, WarningCode};
 pub use report::Report;
+pub use schema::SCHEMA;
 use settings::Settings;
 
 /// A configuration file and what stands in it.
@@ -40,10 +47,12 @@ pub struct Loaded {
     pub settings: Settings,
     /// May be empty.
     pub warnings: Report,
+    /// Every file that was read: the configuration itself, and what it names.
+    pub files: Vec<ReadFile>,
 }
 
 /// Largest file that is read: tens of thousands of routes.
-const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
+const SIZE_LIMIT: u64 = files::LIMIT;
 
 /// Reads a configuration file; its extension says whether it is YAML, TOML or JSON.
 ///
@@ -52,11 +61,14 @@ const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
 pub fn load(path: &Path) -> Result<Loaded, Report> {
     format_of(path)?;
     let unreadable =
-        |error: std::io::Error| Report::unreadable(path, format!("cannot be read: {error}"), "name another file with `--config`");
+        |error: std::io::Error| Report::unreadable(path, format!("cannot be read: {error}"), "name another file with `--config`").of(None);
     let mut bytes = Vec::new();
     // A pipe or a device has no size to ask for, and may have no end.
     File::open(path).and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
-    let text = String::from_utf8(bytes).map_err(|_| Report::unreadable(path, "is not UTF-8 text".into(), "save it as UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let report = Report::unreadable(path, "is not UTF-8 text".into(), "save it as UTF-8");
+        report.of(Some(error.as_bytes()))
+    })?;
     load_text(path, text, &ProcessEnvironment)
 }
 
@@ -69,7 +81,7 @@ pub fn load_text(path: &Path, text: String, env: &dyn Environment) -> Result<Loa
     let format = format_of(path)?;
     if text.len() as u64 > SIZE_LIMIT {
         let message = format!("is larger than {} MiB", SIZE_LIMIT >> 20);
-        return Err(Report::unreadable(path, message, "split the routes among several instances"));
+        return Err(Report::unreadable(path, message, "split the routes among several instances").of(Some(text.as_bytes())));
     }
     let source = Source { path: path.to_owned(), text };
     let mut findings = Vec::new();
@@ -83,7 +95,7 @@ pub fn load_text(path: &Path, text: String, env: &dyn Environment) -> Result<Loa
     });
     let report = reading.into_report(findings, parsed);
     match settings {
-        Some(settings) if report.error_count() == 0 => Ok(Loaded { settings, warnings: report }),
+        Some(settings) if report.error_count() == 0 => Ok(Loaded { settings, files: report.files().to_vec(), warnings: report }),
         _ => Err(report),
     }
 }

@@ -51,6 +51,10 @@ pub enum WarningCode {
     PlainHttp,
     /// W003: a secret written into the file.
     InlineSecret,
+    /// W004: what these claims come to does not fit into a cookie.
+    LargeCookie,
+    /// W005: no rule denies anybody anything.
+    NothingDenied,
     /// W006: a range of trusted addresses so wide that strangers may be in it.
     WideTrust,
     /// W007: without an audience there are no tokens that could be verified.
@@ -63,6 +67,14 @@ pub enum WarningCode {
     NoRefreshToken,
     /// W011: hosts where the cookie of the session's domain does not arrive.
     OutsideDomain,
+    /// W012: a regular expression that matches in the middle of a text, or is very large.
+    LooseRegex,
+    /// W013: everybody is the same user.
+    SharedAccount,
+    /// W014: a role that a rule demands, and nobody can have.
+    NobodysRole,
+    /// W016: a provider's key in a file that is over, or soon will be.
+    KeyEnds,
 }
 
 impl WarningCode {
@@ -71,12 +83,18 @@ impl WarningCode {
             Self::DeadRule => "W001",
             Self::PlainHttp => "W002",
             Self::InlineSecret => "W003",
+            Self::LargeCookie => "W004",
+            Self::NothingDenied => "W005",
             Self::WideTrust => "W006",
             Self::OpaqueTokens => "W007",
             Self::PlainHooks => "W008",
             Self::ForgottenSignOuts => "W009",
             Self::NoRefreshToken => "W010",
             Self::OutsideDomain => "W011",
+            Self::LooseRegex => "W012",
+            Self::SharedAccount => "W013",
+            Self::NobodysRole => "W014",
+            Self::KeyEnds => "W016",
         }
     }
 }

@@ -10,6 +10,7 @@ mod headers;
 mod hooks;
 mod identity;
 mod map;
+mod moment;
 mod network;
 mod provider;
 mod quantity;
@@ -21,6 +22,7 @@ mod secret;
 mod secrets;
 mod server;
 mod session;
+mod tests;
 mod upstream;
 mod word;
 
@@ -40,6 +42,7 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node, sound: bool) -> Optio
         }
     };
     version(&root);
+    schema(&root);
     let section = root.required("server");
     let has = |key| section.as_ref().is_some_and(|field| server::has(field, key));
     let (hooks, state_dir) = (has("hooks"), has("state_dir"));
@@ -57,19 +60,32 @@ pub(crate) fn settings(reading: &Reading<'_>, root: &Node, sound: bool) -> Optio
         let common = route::Common { providers: &providers, headers: &headers, prefix, oauth2_proxy, hooks, body, store };
         route::read_all(&field, &common)
     });
-    root.finish(&[]);
+    let tests = root.or("tests", Vec::new(), tests::read_all);
+    root.finish(&[("test", "write `tests: [ … ]`")]);
     let (server, session, mapping) = (server?, session?, mapping?);
     let (mut policy, routes) = route::compile(reading, routes?, mapping)?;
     if oauth2_proxy {
         policy.keep_claims(hooks::OAUTH2_CLAIMS);
     }
-    let providers = providers.into_settings()?;
-    let settings = Settings { server, providers, session, policy, routes, tests: Vec::new() };
+    let (providers, tests) = (providers.into_settings()?, tests?);
+    // What a rule of tomorrow may look at is in the sessions of today: an attribute was named to be used.
+    let attributes: Vec<&str> = providers.iter().flat_map(|provider| provider.attributes.names()).collect();
+    policy.keep_claims(&attributes);
+    tests::check_all(&tests, &policy, &providers, &server.prefix)?;
+    let expected = tests.iter().map(|read| read.test.clone()).collect();
+    let settings = Settings { server, providers, session, policy, routes, tests: expected };
     agreement::check(&root, &settings)?;
     if sound && reading.is_sound() {
-        agreement::warn(&root, &settings);
+        agreement::warn(&root, &settings, &tests);
     }
     Some(settings)
+}
+
+/// Where an editor finds the schema of this file: YAML and TOML say it in a comment, and JSON has none.
+fn schema(root: &Map<'_>) {
+    if root.entries().any(|(entry, _)| entry.key == "$schema") {
+        root.optional("$schema").and_then(|field| field.text());
+    }
 }
 
 fn version(root: &Map<'_>) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::document::Span;
+use crate::files::ReadFile;
 use crate::problem::{Finding, Problem, Severity};
 use lines::Lines;
 
@@ -19,6 +20,7 @@ pub struct Report {
     /// The file with every secret in it covered.
     text: String,
     problems: Vec<Problem>,
+    files: Vec<ReadFile>,
 }
 
 impl Report {
@@ -26,12 +28,34 @@ impl Report {
         let lines = Lines::new(text);
         let mut problems: Vec<Problem> = findings.into_iter().map(|finding| place(finding, &lines)).collect();
         problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
-        Self { path: path.to_owned(), text: cover(text, secrets), problems }
+        Self { path: path.to_owned(), text: cover(text, secrets), problems, files: Vec::new() }
     }
 
     /// A file that nobody could look into.
     pub(crate) fn unreadable(path: &Path, message: String, help: &str) -> Self {
         Self::new(path, "", &[], vec![Finding::error(message).help(help)])
+    }
+
+    /// The same, of a file that held `bytes`; `None`: it could not be read.
+    pub(crate) fn of(self, bytes: Option<&[u8]>) -> Self {
+        let files = vec![ReadFile::new(&self.path, bytes)];
+        Self { files, ..self }
+    }
+
+    pub(crate) fn with_files(self, files: Vec<ReadFile>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// Every file that was read, or looked for: a change of one of them is a reason to try again.
+    pub fn files(&self) -> &[ReadFile] {
+        &self.files
+    }
+
+    /// The same with one more problem, at the end: of what only the program that runs it can find out.
+    #[must_use]
+    pub fn with(mut self, problem: Problem) -> Self {
+        self.problems.push(problem);
+        self
     }
 
     pub fn path(&self) -> &Path {

@@ -2,26 +2,32 @@
 //!
 //! `Settings` is only made by [`crate::load`]. A value of it is a promise that nothing in it is half-valid.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_policy::access::Policy;
 use doorward_policy::identity::AttributeMapping;
 use doorward_policy::secret::Secret;
 use doorward_policy::session::SealingKeys;
-use doorward_policy::token::Algorithm;
+use doorward_policy::token::{Algorithm, StaticKey};
 use ipnet::IpNet;
+use url::Url;
 
 pub use crate::key_ring::{KeyRing, KeyRingFault};
+pub use crate::provider_address::{AddressFault, may_be_asked};
+pub use requests::{Placeholder, RequestTemplate, Requests, Revalidate, RevalidateBy, Template, TemplatePart};
 
 /// Everything the edge needs to run.
 #[derive(Debug)]
 pub struct Settings {
     pub server: Server,
     /// In the order of the file; a route names its provider by index.
-    pub providers: Vec<Provider>,
+    pub providers: Vec<Arc<Provider>>,
     pub session: Session,
     /// Routes, rules, identity mapping and header mapping: what `doorward-policy` decides by.
     pub policy: Policy,
@@ -32,7 +38,7 @@ pub struct Settings {
 }
 
 /// The listeners and what they allow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// TLS listeners; none where only other proxies ask.
     pub listen: Vec<Listen>,
@@ -120,7 +126,7 @@ pub enum Expect {
 }
 
 /// One TLS listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     pub address: SocketAddr,
     /// `Some`: every connection must come from one of these networks and begin with a PROXY protocol header.
@@ -128,7 +134,7 @@ pub struct Listen {
 }
 
 /// The listeners on which other proxies ask before they pass a request on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
     pub listen: Vec<SocketAddr>,
     /// Where Envoy asks over gRPC (`envoy.service.auth.v3.Authorization`).
@@ -157,7 +163,7 @@ pub enum OriginalRequest {
 }
 
 /// Certificates and versions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// The first answers for unknown names. Empty only where nothing speaks TLS.
     pub certificates: Vec<CertificateFiles>,
@@ -179,7 +185,7 @@ pub enum TlsVersion {
 }
 
 /// Bounds on what a client may take.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in total.
     pub connections: usize,
@@ -204,7 +210,7 @@ pub struct Limits {
 }
 
 /// One identity provider.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Provider {
     /// Its key in the file; also the last segment of its callback path.
     pub name: String,
@@ -255,91 +261,16 @@ pub struct Provider {
     pub revalidate: Option<Revalidate>,
 }
 
-/// How our requests to a provider differ from what the standards say.
-#[derive(Debug, Clone, Default)]
-pub struct Requests {
-    pub authorize: RequestTemplate,
-    pub token: RequestTemplate,
-    pub refresh: RequestTemplate,
-    pub logout: RequestTemplate,
-}
-
-/// One of them. What is not written stays as the standard has it.
-#[derive(Debug, Clone, Default)]
-pub struct RequestTemplate {
-    /// Instead of the endpoint of the provider's metadata.
-    pub url: Option<Template>,
-    /// Added to the query of a redirect, to the form of a request.
-    pub params: Vec<(String, Template)>,
-    /// Only of requests that we send ourselves.
-    pub headers: Vec<(String, Template)>,
-    /// The whole form, instead of ours and of `params`.
-    pub body: Option<Template>,
-}
-
-/// Text with places for what only the moment knows: `${code}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
-    pub parts: Vec<TemplatePart>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TemplatePart {
-    Literal(String),
-    Placeholder(Placeholder),
-}
-
-/// What a request template may name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placeholder {
-    ClientId,
-    RedirectUri,
-    Code,
-    RefreshToken,
-    IdToken,
-    IdpHint,
-    AccessToken,
-}
-
 /// Where a provider's keys come from.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum KeySource {
     /// What its metadata names.
     #[default]
     Discovered,
     /// This address instead.
-    Jwks(String),
+    Jwks(Url),
     /// Keys that the operator holds; none is ever fetched.
     Static(Vec<StaticKey>),
-}
-
-/// A key that stands in a file.
-#[derive(Debug, Clone)]
-pub struct StaticKey {
-    /// What tokens call it, in `kid`.
-    pub id: String,
-    /// PEM: an X.509 certificate or a public key (SPKI).
-    pub pem: Vec<u8>,
-    /// Seconds since 1970; of the file's own certificate where it is narrower.
-    pub not_before: Option<i64>,
-    pub not_after: Option<i64>,
-}
-
-/// How a bearer token is asked about again.
-#[derive(Debug, Clone)]
-pub struct Revalidate {
-    pub by: RevalidateBy,
-    /// How long an answer counts.
-    pub every: Duration,
-    pub request: RequestTemplate,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RevalidateBy {
-    /// RFC 7662
-    Introspection,
-    /// OIDC Core §5.3
-    Userinfo,
 }
 
 /// How the provider sends its answer (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).
@@ -384,7 +315,7 @@ pub enum ProviderKind {
 }
 
 /// How we authenticate at the token endpoint (OIDC Core §9).
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum ClientAuth {
     /// `client_secret_post`
     Post(Secret<String>),
@@ -411,7 +342,7 @@ pub enum AccessTokenType {
 #[derive(Debug)]
 pub struct Session {
     /// Where the sealing keys come from: read again when a file changes.
-    pub key_ring: KeyRing,
+    pub key_ring: Arc<KeyRing>,
     /// The keys as they were when the configuration was read. The first seals, all of them open.
     pub keys: SealingKeys,
     /// True when the key is the one printed in the examples: `serve` refuses it.
@@ -454,7 +385,7 @@ impl StoreKind {
 }
 
 /// Redis or Valkey.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redis {
     pub topology: RedisTopology,
     pub tls: bool,
@@ -485,7 +416,7 @@ pub struct Refresh {
 }
 
 /// What `doorward-proxy` needs to forward a permitted request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteSettings {
     /// `None`: only other proxies ask about it.
     pub upstream: Option<Upstream>,
@@ -498,7 +429,7 @@ pub struct RouteSettings {
 }
 
 /// One app: the same content behind every server of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Host and port of each; resolved in the background, never by a request.
     pub servers: Vec<UpstreamServer>,
@@ -529,7 +460,7 @@ pub enum UpstreamProtocol {
     H2c,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// PEM; `None`: the system's trust store.
     pub ca: Option<Vec<u8>>,
@@ -547,7 +478,7 @@ pub enum UpstreamHost {
     Fixed(String),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
     pub path: String,
     pub every: Duration,

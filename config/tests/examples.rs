@@ -6,11 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use doorward_config::settings::{
-    ClientAuth, LoginParameter, OriginalRequest, RedisTopology, ResponseMode, Rewrite, Settings, StoreKind, UpstreamHost, UpstreamProtocol,
+    AuditLog, ClientAuth, Expect, LoginParameter, OriginalRequest, PolicyTest, RedisTopology, ResponseMode, Rewrite, Settings, StoreKind,
+    UpstreamHost, UpstreamProtocol,
 };
 use doorward_config::{Loaded, Report, Severity, WarningCode, load};
-use doorward_policy::access::{Requirement, Rule};
+use doorward_policy::access::{Enforce, Requirement, Rule};
 use doorward_policy::credential::Accept;
+use doorward_policy::identity::NoRoles;
 
 fn example(name: &str) -> Loaded {
     load(&Path::new("examples").join(name)).unwrap_or_else(|report| panic!("{report}"))
@@ -23,9 +25,11 @@ fn forgets_sign_outs_alone(warnings: &Report) -> bool {
 
 /// Everything but the lookup tables, which have no order of their own.
 fn shown(settings: &Settings) -> String {
-    let Settings { server, providers, session, policy, routes, tests: _ } = settings;
+    let Settings { server, providers, session, policy, routes, tests } = settings;
     let kept = policy.kept_claims();
-    format!("{server:#?}{providers:#?}{session:#?}{:#?}{:#?}{kept:#?}{routes:#?}", policy.routes(), policy.mapping())
+    // Where a test stands is another line in each.
+    let tests: Vec<PolicyTest> = tests.iter().map(|test| PolicyTest { line: 0, ..test.clone() }).collect();
+    format!("{server:#?}{providers:#?}{session:#?}{:#?}{:#?}{kept:#?}{routes:#?}{tests:#?}", policy.routes(), policy.mapping())
 }
 
 #[test]
@@ -42,7 +46,7 @@ fn the_reference_means_the_same_in_yaml_toml_and_json() {
 
 #[test]
 fn the_reference_means_what_its_comments_say() {
-    let Settings { server, providers, session, policy, routes, tests: _ } = example("doorward.yaml").settings;
+    let Settings { server, providers, session, policy, routes, tests } = example("doorward.yaml").settings;
     assert_eq!(server.public_port, 443);
     assert_eq!(server.hsts.as_deref(), Some("max-age=31536000; includeSubDomains"));
     assert_eq!(server.limits.body, Some(10 * 1024 * 1024));
@@ -70,7 +74,19 @@ fn the_reference_means_what_its_comments_say() {
     assert_eq!(cms.rules.iter().map(|rule| &*rule.name).collect::<Vec<_>>()[..2], ["cms/1", "cms/2"]);
     assert!(matches!(cms.rules[0].allow, Requirement::Public));
     assert!(matches!(cms.rules[6].allow, Requirement::Nobody));
-    assert!(matches!(cms.rules[7].allow, Requirement::SignedIn));
+    assert!(matches!(cms.rules[7].allow, Requirement::Optional));
+    assert!(matches!(&cms.rules[8].allow, Requirement::Needs(needs) if needs.times[0].to_string() == "mon-fri 08:00-18:00 Europe/Berlin"));
+    assert!(cms.rules.iter().enumerate().all(|(at, rule)| (rule.enforce == Enforce::Log) == (at == 9)));
+    assert!(matches!(cms.rules[10].allow, Requirement::SignedIn));
+    assert!(matches!(&api.rules[0].allow, Requirement::Needs(needs) if needs.when.as_ref().unwrap().parameters() == ["tenant".into()]));
+    assert_eq!(server.audit_log, Some(AuditLog::Stdout));
+    let attributes: Vec<&str> = providers[0].attributes.names().collect();
+    assert_eq!(attributes, ["groups", "level", "plant"]);
+    assert!(providers[0].attributes.amr.as_ref().is_some_and(|amr| !amr.always) && providers[1].attributes.is_empty());
+    assert_eq!(providers[1].requests.authorize.params.len(), 1);
+    assert_eq!((policy.mapping().role_rules.len(), policy.mapping().no_roles), (3, NoRoles::Allow));
+    let expected: Vec<(&str, Expect)> = tests.iter().map(|test| (test.name.as_str(), test.expect)).collect();
+    assert_eq!((expected.len(), expected[0], expected[3].1), (6, ("anybody reads the news", Expect::Allow), Expect::Deny));
     let step_up = cms.rules[1].step_up.as_ref().unwrap();
     assert_eq!((step_up.max_age, step_up.acr_values.len()), (Some(Duration::from_secs(300)), 1));
     assert!(cms.rules.iter().enumerate().all(|(at, rule)| at == 1 || rule.step_up.is_none()));
@@ -78,7 +94,7 @@ fn the_reference_means_what_its_comments_say() {
     assert_eq!((cms.accept, iot.accept, api.accept), (Accept::Both, Accept::Both, Accept::Bearer));
     assert!(api.pass_token && !iot.pass_token);
     let names: Vec<&str> = iot.headers.names().map(|name| name.as_str()).collect();
-    assert_eq!(names, ["x-auth-user", "x-auth-email", "x-auth-roles", "x-auth-org", "x-device-groups"]);
+    assert_eq!(names, ["x-auth-user", "x-auth-email", "x-auth-roles", "x-auth-org", "x-auth-edge", "x-device-groups"]);
     assert_eq!(routes[1].body_limit, Some(100 * 1024 * 1024));
     let [_, iot_app, api_app] = [0, 1, 2].map(|at| routes[at].upstream.as_ref().unwrap());
     assert_eq!(iot_app.servers.len(), 2);

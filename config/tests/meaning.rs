@@ -9,6 +9,7 @@ use doorward_config::settings::{AccessTokenType, ClientAuth, Hooks, OriginalRequ
 use doorward_config::{Severity, WarningCode};
 use doorward_policy::access::{ClaimTest, Requirement};
 use doorward_policy::credential::Accept;
+use doorward_policy::identity::UserId;
 use doorward_policy::token::Algorithm;
 
 #[test]
@@ -24,7 +25,7 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!(settings.providers[0].algorithms, [Algorithm::Rs256]);
     assert_eq!(settings.session.idle.as_secs(), 3600);
     assert_eq!(settings.session.lifetime.as_secs(), 12 * 3600);
-    assert_eq!(settings.policy.mapping().user.as_str(), "sub");
+    assert!(matches!(&settings.policy.mapping().user, UserId::Claim(path) if path.as_str() == "sub"));
     assert_eq!(settings.policy.routes()[0].accept, Accept::Both);
 }
 
@@ -345,7 +346,8 @@ fn the_place_of_oauth2_proxy_is_taken_when_that_is_said() {
         ["preferred_username", "groups"].map(|claim| settings.policy.kept_claims().iter().any(|kept| &**kept == claim))
     };
     assert_eq!(kept(&compatible("")), [true, true]);
-    assert_eq!(kept(&hooked("")), [false, false]);
+    // `preferred_username` is what `identity.username` reads unless it is told another.
+    assert_eq!(kept(&hooked("")), [true, false]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod base;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Vars, base, fails, hooked, loads};
@@ -43,7 +44,7 @@ fn session(more: &str) -> Session {
     loads(&of_session(more)).settings.session
 }
 
-fn provider(more: &str) -> Provider {
+fn provider(more: &str) -> Arc<Provider> {
     loads(&of_provider(more)).settings.providers.remove(0)
 }
 
@@ -269,9 +270,9 @@ fn a_domain_that_leaves_hosts_out_is_worth_a_warning() {
     for outside in ["acme.example", "badacme.dev", "\"*.acme.example\"", "dev", "[app.acme.dev, acme.example]"] {
         assert_eq!(warned(&domain(outside)), [WarningCode::OutsideDomain], "{outside}");
     }
-    let public =
-        domain("acme.example").replace("allow: signed-in", "allow: public").replace("    rules:", "    accept: bearer\n    rules:");
-    assert_eq!(warned(&public), [], "nobody has a session there");
+    let closed =
+        domain("acme.example").replace("allow: signed-in", "allow: nobody").replace("    rules:", "    accept: bearer\n    rules:");
+    assert_eq!(warned(&closed), [], "nobody has a session there");
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! What several sections say together: each is right by itself, and one of them does not fit the others.
 
+mod reach;
+mod size;
+
 use doorward_policy::access::Route;
 use doorward_policy::credential::Accept;
 use doorward_policy::request::HostPattern;
 
 use super::field::Field;
 use super::map::Map;
+use super::tests::ReadTest;
 use super::word;
 use crate::problem::{Finding, WarningCode};
 use crate::settings::{Settings, StoreKind};
@@ -21,7 +25,10 @@ pub(super) fn check(root: &Map<'_>, settings: &Settings) -> Option<()> {
 }
 
 /// What is worth a second look in a file that is right: what is missing may stand in a line with a mistake.
-pub(super) fn warn(root: &Map<'_>, settings: &Settings) {
+pub(super) fn warn(root: &Map<'_>, settings: &Settings, tests: &[ReadTest<'_>]) {
+    reach::warn_if_nothing_is_denied(root, settings);
+    reach::warn_about_nobodys_roles(root, settings);
+    size::warn_about_large_cookies(tests, settings);
     if let Some(session) = root.optional("session") {
         warn_about_forgotten_sign_outs(&session, settings);
         warn_about_hosts_outside(&session, settings);

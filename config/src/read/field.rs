@@ -36,6 +36,10 @@ impl<'d> Field<'d> {
         &self.node.value
     }
 
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.node.value, Value::Map(_))
+    }
+
     /// Reports; the value is underlined.
     pub(super) fn refuse<T>(&self, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
         self.reading.refuse(self.shown_span(), &self.key, message, help)
@@ -47,7 +51,12 @@ impl<'d> Field<'d> {
     }
 
     pub(super) fn warn(&self, code: WarningCode, message: impl Into<String>, help: impl Into<String>) {
-        self.reading.report(Finding::warning(code, message).at(self.shown_span()).key(&self.key).help(help));
+        self.warn_at(self.shown_span(), code, message, help);
+    }
+
+    /// The same about a part of it.
+    pub(super) fn warn_at(&self, at: &Span, code: WarningCode, message: impl Into<String>, help: impl Into<String>) {
+        self.reading.report(Finding::warning(code, message).at(at).key(&self.key).help(help));
     }
 
     /// A scalar, or the key of a list or map.
@@ -65,6 +74,17 @@ impl<'d> Field<'d> {
             Value::Text(text) if text.text.contains("://") && text.text.contains('@') => "…",
             Value::Text(text) if !text.expanded => &text.text,
             _ => self.reading.written(&self.node.span),
+        }
+    }
+
+    /// Where a part of the text stands in the file; all of it where it is written with escapes or comes from the environment.
+    pub(super) fn part(&self, range: Option<Span>) -> Span {
+        let Value::Text(text) = &self.node.value else { return self.shown_span().clone() };
+        let written = self.reading.written(&self.node.span);
+        let begin = written.find(&text.text).filter(|_| !text.expanded && !text.text.is_empty());
+        match (begin, range) {
+            (Some(begin), Some(range)) => self.node.span.start + begin + range.start..self.node.span.start + begin + range.end,
+            _ => self.node.span.clone(),
         }
     }
 
@@ -202,6 +222,23 @@ impl<'d> Field<'d> {
     /// Every item of a list, read by `read`: `None` when any of them could not be.
     pub(super) fn each<T>(&self, read: impl Fn(&Field<'d>) -> Option<T>) -> Option<Vec<T>> {
         all(self.items()?.iter().map(read))
+    }
+
+    /// Whatever stands there, as JSON.
+    pub(super) fn json(&self) -> Option<Json> {
+        match &self.node.value {
+            Value::Null => Some(Json::Null),
+            Value::Bool(value) => Some(Json::Bool(*value)),
+            Value::Integer(number) => Some(Json::from(*number)),
+            Value::Float(number) => Some(Json::from(*number)),
+            Value::Text(text) => Some(Json::String(text.text.clone())),
+            Value::List(_) => all(self.any_items()?.iter().map(Field::json)).map(Json::Array),
+            Value::Map(_) => {
+                let entries = self.map()?;
+                all(entries.entries().map(|(entry, field)| Some((entry.key.clone(), field.json()?)))).map(|list| list.into_iter().collect())
+            }
+            Value::Broken => None,
+        }
     }
 
     /// A text, a number or a truth value as JSON, or a list of them.

@@ -1,10 +1,9 @@
 //! Files that the configuration names.
 
-use std::fs;
-use std::io::Read;
 use std::path::PathBuf;
 
 use super::field::Field;
+use crate::files::{ReadFile, plain};
 
 /// Largest file taken for a certificate, a key or a secret.
 const LIMIT: u64 = 1024 * 1024;
@@ -14,14 +13,8 @@ impl Field<'_> {
     pub(super) fn file(&self) -> Option<(PathBuf, Vec<u8>)> {
         let path = self.reading.resolve(self.text()?);
         let shown = path.display();
-        let open = fs::File::open(&path).and_then(|file| {
-            let mut bytes = Vec::new();
-            // A device or a pipe would never end.
-            if !file.metadata()?.is_file() {
-                return Err(std::io::Error::other("it is not a plain file"));
-            }
-            file.take(LIMIT + 1).read_to_end(&mut bytes).map(|_| bytes)
-        });
+        let open = plain(&path, LIMIT + 1);
+        self.reading.note(ReadFile::new(&path, open.as_deref().ok()));
         match open {
             Ok(bytes) if bytes.len() as u64 > LIMIT => self.refuse(format!("`{shown}` is larger than 1 MiB"), "name another file"),
             Ok(bytes) => Some((path, bytes)),

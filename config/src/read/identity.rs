@@ -1,12 +1,13 @@
-//! `identity`: which claims are the user, and which earn a role.
+//! `identity`: which claims are the user and the profile, and which earn a role.
+
+mod condition;
 
 use doorward_policy::claim_path::ClaimPath;
-use doorward_policy::identity::{Condition, ConditionFault, IdentityMapping, Operator, RoleRule};
-use serde_json::Value as Json;
+use doorward_policy::identity::{IdentityMapping, NoRoles, RoleRule, UserId};
 
 use super::field::{Field, all};
-use super::map::Map;
 use crate::document::Value;
+use crate::problem::WarningCode;
 
 impl Field<'_> {
     /// Where in a token a value stands.
@@ -25,98 +26,74 @@ impl Field<'_> {
 }
 
 pub(super) fn read(field: Option<Field<'_>>) -> Option<IdentityMapping> {
-    let map = match field {
-        Some(field) => Some(field.map()?),
-        None => None,
-    };
-    let path = |key: &'static str| match map.as_ref().and_then(|map| map.optional(key)) {
-        Some(field) => field.claim_path(),
-        None => ClaimPath::parse(key).ok(),
-    };
-    let user = match map.as_ref().and_then(|map| map.optional("user")) {
-        Some(field) => field.claim_path(),
-        None => ClaimPath::parse("sub").ok(),
-    };
-    let (email, name) = (path("email"), path("name"));
-    let (mut roles, mut role_rules) = (Some(Vec::new()), Some(Vec::new()));
-    if let Some(map) = &map {
-        roles = map.or("roles", Vec::new(), |field| all(field.any_items()?.iter().map(Field::claim_path)));
-        role_rules = map.or("role_mapping", Vec::new(), |field| all(field.any_items()?.iter().map(role_rule)));
-        map.finish(&[("groups", "write `roles`")]);
+    let usual = IdentityMapping::default();
+    let Some(field) = field else { return Some(usual) };
+    let map = field.map()?;
+    let path = |key: &'static str, usual: ClaimPath| map.or(key, usual, Field::claim_path);
+    let user = map.or("user", usual.user, read_user);
+    let (email, name) = (path("email", usual.email), path("name", usual.name));
+    let (username, first_name) = (path("username", usual.username), path("first_name", usual.first_name));
+    let (last_name, phone) = (path("last_name", usual.last_name), path("phone", usual.phone));
+    let locale = path("locale", usual.locale);
+    let roles = map.or("roles", Vec::new(), |field| all(field.any_items()?.iter().map(Field::claim_path)));
+    let role_rules = map.or("role_mapping", Vec::new(), |field| all(field.any_items()?.iter().map(role_rule)));
+    let no_roles = map.or("no_roles", usual.no_roles, |field| field.one_of(&[("allow", NoRoles::Allow), ("deny", NoRoles::Deny)]));
+    let applied = map.or("roles_apply", (), read_roles_apply);
+    map.finish(&[
+        ("groups", "write `roles`"),
+        ("user_id", "write `user`"),
+        ("nickname", "write `username: nickname`"),
+        ("given_name", "write `first_name: given_name`"),
+        ("family_name", "write `last_name: family_name`"),
+        ("phone_number", "write `phone: phone_number`"),
+        ("no_match", "write `no_roles: allow` or `no_roles: deny`"),
+    ]);
+    applied?;
+    Some(IdentityMapping {
+        user: user?,
+        email: email?,
+        name: name?,
+        username: username?,
+        first_name: first_name?,
+        last_name: last_name?,
+        phone: phone?,
+        locale: locale?,
+        roles: roles?,
+        role_rules: role_rules?,
+        no_roles: no_roles?,
+    })
+}
+
+/// A claim; or the same for everybody, which is worth a second look.
+fn read_user(field: &Field<'_>) -> Option<UserId> {
+    let Value::Map(_) = field.value() else { return field.claim_path().map(UserId::Claim) };
+    let map = field.map()?;
+    let constant = map.required("constant").and_then(|field| Some((field.text()?, field)));
+    map.finish(&[("claim", "write `user: …`, the claim alone"), ("value", "write `constant: …`")]);
+    let (constant, at) = constant?;
+    at.warn(
+        WarningCode::SharedAccount,
+        format!("everybody who signs in is the same user, `{}`", at.shown()),
+        "apps and logs cannot tell them apart; name a claim, such as `sub`, unless that is what you want",
+    );
+    Some(UserId::Constant(constant.into()))
+}
+
+/// Roles are worked out anew from what the provider says now: nobody keeps what somebody had before.
+fn read_roles_apply(field: &Field<'_>) -> Option<()> {
+    match field.any_text()? {
+        "new_users_only" | "listed_roles_only" => field.refuse(
+            format!("`{}` needs a store of users, and there is none yet", field.shown()),
+            "roles are worked out anew at every sign-in and refresh: write `every_sign_in`, or take it away",
+        ),
+        _ => field.one_of(&[("every_sign_in", ())]),
     }
-    Some(IdentityMapping { user: user?, email: email?, name: name?, roles: roles?, role_rules: role_rules? })
 }
 
 fn role_rule(field: &Field<'_>) -> Option<RoleRule> {
     let map = field.map()?;
-    let when = map.required("when").and_then(|field| condition(&field));
+    let when = map.required("when").and_then(|field| condition::read(&field));
     let roles = map.required("roles").and_then(|field| field.names());
     map.finish(&[("role", "write `roles: [ … ]`")]);
     Some(RoleRule { when: when?, roles: roles? })
-}
-
-/// A comparison, a list of which all must hold, or `any`, `all`, `not`. As deep as a file may be.
-fn condition(field: &Field<'_>) -> Option<Condition> {
-    if matches!(field.value(), Value::List(_)) {
-        return field.each(condition).map(Condition::All);
-    }
-    let map = field.map()?;
-    let (any, every, not) = (map.optional("any"), map.optional("all"), map.optional("not"));
-    match (any, every, not) {
-        (None, None, None) => comparison(&map, field),
-        (Some(any), None, None) => {
-            map.finish(&[]);
-            any.each(condition).map(Condition::Any)
-        }
-        (None, Some(every), None) => {
-            map.finish(&[]);
-            every.each(condition).map(Condition::All)
-        }
-        (None, None, Some(not)) => {
-            map.finish(&[]);
-            condition(&not).map(|condition| Condition::Not(Box::new(condition)))
-        }
-        _ => field.refuse("more than one of `any`, `all` and `not`", "nest them: `all: [{ any: … }, { not: … }]`"),
-    }
-}
-
-fn comparison(map: &Map<'_>, field: &Field<'_>) -> Option<Condition> {
-    let path = map.required("path").and_then(|field| field.claim_path());
-    let op = map.required("op").and_then(|field| Some((field.text()?, field)));
-    let value = map.optional("value");
-    map.finish(&[("claim", "write `path`"), ("operator", "write `op`"), ("values", "write `value`, which may be a list")]);
-    let (name, op) = op?;
-    let value = match value {
-        Some(value) if name == "exists" => return value.refuse("`exists` takes no value", "leave `value` out, or write another `op`"),
-        Some(value) => Some(json(&value)?),
-        None => None,
-    };
-    match Operator::parse(name, value.as_ref()) {
-        Ok(operator) => Some(Condition::Compare { path: path?, operator }),
-        Err(ConditionFault::Operator(_)) => {
-            let known = ["exists", "eq", "neq", "neq_or_missing", "in", "lt", "lte", "gt", "gte", "regex"];
-            op.unknown(&format!("`{}` is not one of {}", op.shown(), super::word::list(&known)), &known)
-        }
-        Err(ConditionFault::Regex(text)) => {
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            let message = format!("the regular expression does not compile: {reason}");
-            map.optional("value")?.refuse(message, "it must match the whole text; there is no look-around and no back-reference")
-        }
-        Err(fault) => {
-            let help = match fault {
-                ConditionFault::MissingValue(_) => "add `value: …`",
-                ConditionFault::NotANumber(_) => "write digits, without quotes",
-                _ => "several values are compared with `op: in`",
-            };
-            map.optional("value").unwrap_or_else(|| field.clone()).fault(&fault, help)
-        }
-    }
-}
-
-/// One scalar, or a list of them as an array.
-fn json(field: &Field<'_>) -> Option<Json> {
-    match field.value() {
-        Value::List(_) => field.scalars().map(Json::Array),
-        _ => field.scalar(),
-    }
 }

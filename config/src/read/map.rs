@@ -31,11 +31,18 @@ impl<'d> Map<'d> {
     }
 
     pub(super) fn optional(&self, key: &'static str) -> Option<Field<'d>> {
+        #[cfg(test)]
+        crate::schema::tests::asked(&self.key, key);
         let mut known = self.known.borrow_mut();
         if !known.contains(&key) {
             known.push(key);
         }
         self.entries.iter().find(|entry| entry.key == key).map(|entry| self.field(entry))
+    }
+
+    /// Whether a key is there, or one that is a slip of it: what follows from its absence is not said then.
+    pub(super) fn means(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key || word::nearest(&entry.key, std::iter::once(key)).is_some())
     }
 
     /// A key that must be there.

@@ -1,24 +1,33 @@
 //! `providers`: who signs people in and issues tokens.
 
+mod aliases;
+mod attributes;
 mod authentication;
 mod issuer;
+mod keys;
+mod place;
+mod requests;
+mod revalidate;
 mod sign_in;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use doorward_policy::identity::AttributeMapping;
 use doorward_policy::login::RESERVED_PARAMETERS;
 use doorward_policy::request::CleanPath;
 use doorward_policy::token::Algorithm;
 
 use super::field::Field;
-use super::hooks::{OAUTH2_CALLBACK, OAUTH2_PREFIX};
+use super::hooks::OAUTH2_CALLBACK;
 use super::map::Map;
 use super::session::SERVER_SIDE;
 use super::word;
-use crate::document::Span;
+use crate::document::{Span, Value};
 use crate::problem::{Finding, WarningCode};
 use crate::settings::{KeySource, Requests, AccessTokenType, Provider, ProviderKind, StoreKind};
+use attributes::Asked;
+use place::Place;
+use requests::Beside;
 use sign_in::SignIn;
 
 /// All providers, also those that could not be read: a route that names one of these has made no mistake.
@@ -49,11 +58,11 @@ impl Providers {
         self.list.get(index)?.1.as_ref()
     }
 
-    pub(super) fn into_settings(self) -> Option<Vec<Provider>> {
+    pub(super) fn into_settings(self) -> Option<Vec<Arc<Provider>>> {
         if self.broken {
             return None;
         }
-        self.list.into_iter().map(|(_, provider)| provider).collect()
+        self.list.into_iter().map(|(_, provider)| provider.map(Arc::new)).collect()
     }
 }
 
@@ -140,15 +149,27 @@ fn read(field: &Field<'_>, name: &str, own: Own<'_>, taken: &mut Taken) -> Optio
     let organization = map.maybe("organization", |field| field.name().map(str::to_owned));
     let connection = map.maybe("connection", |field| field.text().map(str::to_owned));
     let authorize = map.or("authorize", BTreeMap::new(), read_authorize);
-    let callback_aliases = map.or("callback_aliases", Vec::new(), |field| read_aliases(field, own, &mut taken.aliases));
+    let callback_aliases = map.or("callback_aliases", Vec::new(), |field| aliases::read(field, own, &mut taken.aliases));
     let algorithms = map.or("algorithms", vec![Algorithm::Rs256], read_algorithms);
     let default_type = if kind == Some(ProviderKind::Auth0) { AccessTokenType::Either } else { AccessTokenType::AtJwt };
     let types = [("at+jwt", AccessTokenType::AtJwt), ("jwt", AccessTokenType::Jwt)];
     let access_token_type = map.or("access_token_type", default_type, |field| field.one_of(&types));
     let ca = map.maybe("ca", |field| field.certificates().map(|(_, bytes)| bytes));
     let userinfo = map.or("userinfo", false, Field::boolean);
+    let asked = userinfo.zip(audience.as_ref()).map(|(userinfo, audience)| Asked { userinfo, audience: audience.is_some() });
+    let attributes = attributes::read(&map, asked);
     let after_logout = map.or("after_logout", "/".into(), read_local_path);
     let sign_in = SignIn::read(&map, name, own.store, &mut taken.email_domains);
+    let place = Place { kind, issuer: issuer.as_deref(), insecure_http: insecure_http == Some(true) };
+    let beside = Beside::new(place, client_auth.as_ref(), map.optional("connection").is_some());
+    let written = match map.optional("authorize").as_ref().map(Field::value) {
+        Some(Value::Map(entries)) => entries.iter().map(|entry| entry.key.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let requests = map.or("requests", Requests::default(), |field| requests::read(field, beside, &written));
+    let keys = map.or("keys", KeySource::default(), |field| keys::read(field, place, algorithms.as_deref()));
+    let accepts = audience.as_ref().map(Option::is_some);
+    let revalidate = map.maybe("revalidate", |field| revalidate::read(field, beside, client_auth.as_ref(), accepts));
     map.finish(hints(kind));
     if kind == Some(ProviderKind::Auth0) && audience == Some(None) {
         let finding =
@@ -182,10 +203,10 @@ fn read(field: &Field<'_>, name: &str, own: Own<'_>, taken: &mut Taken) -> Optio
         third_party_login: sign_in.third_party_login,
         login_parameters: sign_in.login_parameters,
         revoke_on_logout: sign_in.revoke_on_logout,
-        attributes: AttributeMapping::default(),
-        requests: Requests::default(),
-        keys: KeySource::default(),
-        revalidate: None,
+        attributes: attributes?,
+        requests: requests?,
+        keys: keys?,
+        revalidate: revalidate?,
     })
 }
 
@@ -278,41 +299,6 @@ fn read_authorize(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
         Some((entry.key.clone(), text?.to_owned()))
     };
     super::field::all(map.entries().map(read)).map(|pairs| pairs.into_iter().collect())
-}
-
-fn read_aliases(field: &Field<'_>, own: Own<'_>, seen: &mut HashMap<String, Span>) -> Option<Vec<String>> {
-    let mut aliases = Vec::new();
-    let mut complete = true;
-    for item in field.any_items()? {
-        match read_alias(&item, own) {
-            Some(alias) if seen.contains_key(&alias) => {
-                let finding = Finding::error(format!("`{alias}` is an alias already")).at(item.span()).key(&item.key);
-                item.reading.report(finding.related(&seen[&alias], "first here").help("one path belongs to one provider"));
-                complete = false;
-            }
-            Some(alias) => {
-                seen.insert(alias.clone(), item.span().clone());
-                aliases.push(alias);
-            }
-            None => complete = false,
-        }
-    }
-    complete.then_some(aliases)
-}
-
-fn read_alias(item: &Field<'_>, own: Own<'_>) -> Option<String> {
-    let path = read_local_path(item)?;
-    if path == "/" {
-        return item.refuse("`/` as a callback would hide the app's front page", "use the path that is registered with the provider");
-    }
-    if is_under(&path, own.prefix) {
-        return item.refuse(format!("`{path}` is under `{}`, where callbacks are anyway", own.prefix), "leave it out");
-    }
-    if own.oauth2_proxy && is_under(&path, OAUTH2_PREFIX) && path != OAUTH2_CALLBACK {
-        let message = format!("everything under `{OAUTH2_PREFIX}` is Doorward's own, in the place of oauth2-proxy");
-        return item.refuse(message, format!("the one callback there is `{OAUTH2_CALLBACK}`"));
-    }
-    Some(path)
 }
 
 /// Whether `path` is `prefix` or below, by whole segments.

@@ -1,6 +1,6 @@
 //! One reading of one file: where it is, what surrounds it, and what was found so far.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use super::secrets;
 use crate::Source;
 use crate::document::{Node, Span};
 use crate::environment::Environment;
+use crate::files::ReadFile;
 use crate::problem::{Finding, Severity};
 use crate::report::Report;
 
@@ -18,12 +19,16 @@ pub(crate) struct Reading<'r> {
     findings: RefCell<Vec<Finding>>,
     /// Where a secret stands in the file.
     secrets: RefCell<Vec<Span>>,
+    /// Those that the configuration names, as far as they were read.
+    files: RefCell<Vec<ReadFile>>,
+    /// Where each line ends.
+    line_ends: OnceCell<Vec<usize>>,
 }
 
 impl<'r> Reading<'r> {
     pub(crate) fn new(source: &'r Source, environment: &'r dyn Environment) -> Self {
         let folder = source.path.parent().map(Path::to_owned).unwrap_or_default();
-        Self { source, folder, environment, findings: RefCell::default(), secrets: RefCell::default() }
+        Self { source, folder, environment, findings: RefCell::default(), secrets: RefCell::default(), files: RefCell::default(), line_ends: OnceCell::new() }
     }
 
     /// `parsed` is false when the text could not be understood, so that nobody knows which of it is a secret.
@@ -31,7 +36,9 @@ impl<'r> Reading<'r> {
         findings.extend(self.findings.into_inner());
         let mut secrets = if parsed { self.secrets.into_inner() } else { secrets::in_text(&self.source.text) };
         secrets::in_addresses(&self.source.text, &mut secrets);
-        Report::new(&self.source.path, &self.source.text, &secrets, findings)
+        let mut files = vec![ReadFile::new(&self.source.path, Some(self.source.text.as_bytes()))];
+        files.extend(self.files.into_inner());
+        Report::new(&self.source.path, &self.source.text, &secrets, findings).with_files(files)
     }
 
     pub(crate) fn report(&self, finding: Finding) {
@@ -54,9 +61,29 @@ impl<'r> Reading<'r> {
         self.source.text.get(span.clone()).unwrap_or_default()
     }
 
+    /// The line of a byte of the file, counted from 1.
+    pub(super) fn line_of(&self, at: usize) -> usize {
+        let text = &self.source.text;
+        let ends = self.line_ends.get_or_init(|| text.match_indices('\n').map(|(end, _)| end).collect());
+        ends.partition_point(|end| *end < at) + 1
+    }
+
     /// A file that the configuration names.
     pub(super) fn resolve(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// Notes a file that was read or looked for.
+    pub(super) fn note(&self, file: ReadFile) {
+        let mut files = self.files.borrow_mut();
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+
+    /// What was read from this file last is a secret.
+    pub(super) fn note_secret(&self, path: &Path) {
+        self.files.borrow_mut().iter_mut().filter(|file| file.path() == path).for_each(ReadFile::is_a_secret);
     }
 
     /// Notes where secrets stand in the tree: no message shows them.

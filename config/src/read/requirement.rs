@@ -1,13 +1,17 @@
 //! A rule's `allow`. Whatever is written here asks for something: an empty text or list is a mistake, because it would
 //! ask for nothing.
 
-use doorward_policy::access::{ClaimTest, Needs, Requirement};
+mod time;
+mod when;
+
+use doorward_policy::access::{ClaimTest, Needs, PathPattern, Requirement};
 use doorward_policy::claim_path::ClaimPath;
 use doorward_policy::request::Host;
 use serde_json::Value as Json;
 
 use super::field::{Field, all};
 use super::map::Map;
+use super::word;
 use crate::document::Value;
 
 /// What others call it, and what to write here.
@@ -24,37 +28,49 @@ const HINTS: &[(&str, &str)] = &[
     ("ip", "write `network`"),
     ("networks", "write `network`, which may be a list"),
     ("claims", "write `claim: { path: value }`"),
+    ("expression", "write `when: \"…\"`"),
+    ("cel", "write `when: \"…\"`"),
+    ("if", "write `when: \"…\"`"),
+    ("days", "write `time: { days: [ … ], zone: … }`"),
+    ("hours", "write `time: { from: …, to: …, zone: … }`"),
     ("anonymous", "write `allow: public`"),
     ("authenticated", "write `allow: signed-in`"),
 ];
 
-pub(super) fn read(field: &Field<'_>) -> Option<Requirement> {
+const WORDS: &[&str] = &["public", "optional", "signed-in", "nobody"];
+
+/// `paths`: the rule's; `None` where they have a mistake of their own.
+pub(super) fn read(field: &Field<'_>, paths: Option<&[PathPattern]>) -> Option<Requirement> {
     match field.value() {
-        Value::Map(_) => read_needs(field),
+        Value::Map(_) => read_needs(field, paths),
         Value::Text(_) => match field.any_text()? {
             "public" => Some(Requirement::Public),
+            "optional" => Some(Requirement::Optional),
             "signed-in" => Some(Requirement::SignedIn),
             "nobody" => Some(Requirement::Nobody),
             other => {
                 let hint = match other {
                     "anyone" | "anonymous" | "everyone" | "all" | "*" => Some("public"),
+                    "maybe" | "identify" | "try" => Some("optional"),
                     "authenticated" | "signed_in" | "user" | "users" | "login" => Some("signed-in"),
                     "none" | "deny" => Some("nobody"),
                     _ => None,
                 };
-                let message = format!("`{}` is not one of `public`, `signed-in` or `nobody`", field.shown());
+                let message = format!("`{}` is not one of {}", field.shown(), word::list(WORDS));
                 match hint {
                     Some(hint) => field.refuse(message, format!("write `{hint}`")),
-                    None => field.unknown(&message, &["public", "signed-in", "nobody"]),
+                    None => field.unknown(&message, WORDS),
                 }
             }
         },
         Value::Broken => None,
-        _ => field.refuse("it is not said who is allowed", "`public`, `signed-in`, `nobody`, or a map such as `{ role: admin }`"),
+        _ => {
+            field.refuse("it is not said who is allowed", "`public`, `optional`, `signed-in`, `nobody`, or a map such as `{ role: admin }`")
+        }
     }
 }
 
-fn read_needs(field: &Field<'_>) -> Option<Requirement> {
+fn read_needs(field: &Field<'_>, paths: Option<&[PathPattern]>) -> Option<Requirement> {
     let map = field.map()?;
     if map.is_empty() {
         return field.refuse("the map asks for nothing", "write `allow: signed-in` or `allow: public`");
@@ -73,6 +89,8 @@ fn read_needs(field: &Field<'_>) -> Option<Requirement> {
     let contains = map.or("claim_contains", Vec::new(), |field| read_claims(field, ClaimTest::Contains));
     let email_domains = map.or("email_domain", Vec::new(), |field| all(field.items_or_one()?.iter().map(email_domain)));
     let networks = map.or("network", Vec::new(), |field| all(field.items_or_one()?.iter().map(Field::network)));
+    let times = map.or("time", Vec::new(), time::read);
+    let when = map.maybe("when", |field| when::read(field, paths));
     map.finish(HINTS);
     let mut needs = Needs {
         anonymous: anonymous?,
@@ -83,6 +101,8 @@ fn read_needs(field: &Field<'_>) -> Option<Requirement> {
         claims: equals?.into_iter().chain(contains?).collect(),
         email_domains: email_domains?,
         networks: networks?,
+        times: times?,
+        when: when?,
     };
     needs.all_roles.extend(role?);
     check_public(&needs, public.as_ref(), &map)?;
@@ -92,11 +112,11 @@ fn read_needs(field: &Field<'_>) -> Option<Requirement> {
 /// `public: true` lets unknown people in, so it can stand beside nothing that asks who somebody is.
 fn check_public(needs: &Needs, public: Option<&Field<'_>>, map: &Map<'_>) -> Option<()> {
     let Some(public) = public else { return Some(()) };
-    let asks_who = map.entries().any(|(entry, _)| !matches!(entry.key.as_str(), "public" | "network"));
-    match (needs.anonymous, asks_who, needs.networks.is_empty()) {
+    let asks_who = map.entries().any(|(entry, _)| !matches!(entry.key.as_str(), "public" | "network" | "time"));
+    match (needs.anonymous, asks_who, needs.networks.is_empty() && needs.times.is_empty()) {
         (true, true, _) => public.refuse(
             "`public: true` lets in people that nobody knows, so nothing can be asked of them",
-            "take it away, or everything but `network`",
+            "take it away, or everything but `network` and `time`",
         ),
         (true, false, true) => public.refuse("`public: true` alone", "write `allow: public`"),
         (false, false, true) => public.refuse("the map asks for nothing", "write `allow: signed-in`"),

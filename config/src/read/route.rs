@@ -5,7 +5,7 @@ mod keep;
 
 use std::collections::HashMap;
 
-use doorward_policy::access::{PathPrefix, Policy, Route, Rule};
+use doorward_policy::access::{PathPrefix, Policy, Requirement, Route, Rule};
 use doorward_policy::credential::Accept;
 use doorward_policy::identity::IdentityMapping;
 use doorward_policy::request::HostPattern;
@@ -224,7 +224,7 @@ fn read_providers(map: &Map<'_>, providers: &Providers, rules: Option<&[Rule]>) 
     if let [_] = names.as_slice() {
         return Some(vec![0]);
     }
-    let protected = rules?.iter().any(|rule| !rule.allow.is_anonymous());
+    let protected = rules?.iter().any(|rule| !rule.allow.is_anonymous() || matches!(rule.allow, Requirement::Optional));
     match names.as_slice() {
         _ if !protected => Some(Vec::new()),
         _ if providers.is_broken() => None,

@@ -6,10 +6,14 @@ use doorward_policy::secret::Secret;
 
 use super::field::Field;
 use crate::document::Value;
+use crate::files::{ReadFile, plain};
 use crate::problem::WarningCode;
 
 /// In bytes. Less could be guessed, and no peer sends a longer header.
 const HEADER_LENGTH: std::ops::RangeInclusive<usize> = 16..=1024;
+
+/// systemd hands over no more (systemd.exec(5)).
+const CREDENTIAL: u64 = 1024 * 1024;
 
 const SOURCES: &str = "write `{ file: … }`, `{ env: … }` or `{ credential: … }`";
 
@@ -76,7 +80,11 @@ impl Field<'_> {
         let (file, env, credential) = (map.optional("file"), map.optional("env"), map.optional("credential"));
         map.finish(&[]);
         match (file, env, credential) {
-            (Some(file), None, None) => file.file().map(|(path, bytes)| (Some(path), bytes)),
+            (Some(file), None, None) => {
+                let (path, bytes) = file.file()?;
+                self.reading.note_secret(&path);
+                Some((Some(path), bytes))
+            }
             (None, Some(env), None) => env.environment_secret().map(|bytes| (None, bytes)),
             (None, None, Some(credential)) => credential.credential_secret().map(|bytes| (None, bytes)),
             (None, None, None) => self.refuse("it is not said where the secret is", SOURCES),
@@ -101,7 +109,11 @@ impl Field<'_> {
         let Some(folder) = self.reading.environment.var("CREDENTIALS_DIRECTORY") else {
             return self.refuse("no credentials were handed over", format!("run as a systemd service with `LoadCredential={name}:…`"));
         };
-        match std::fs::read(Path::new(&folder).join(name)) {
+        let path = Path::new(&folder).join(name);
+        let read = plain(&path, CREDENTIAL);
+        self.reading.note(ReadFile::new(&path, read.as_deref().ok()));
+        self.reading.note_secret(&path);
+        match read {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 self.refuse(format!("cannot read credential `{name}`: {error}"), format!("add `LoadCredential={name}:…` to the service"))

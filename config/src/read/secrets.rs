@@ -1,6 +1,6 @@
 //! Where secrets stand in a file, so that no message shows them.
 
-use crate::document::{Node, Span, Value};
+use crate::document::{Entry, Node, Span, Value};
 
 /// Names that a secret is written under, however they are spelled.
 const NAMES: &[&str] = &["client_secret", "private_key", "keys", "secret", "password", "passphrase", "token", "admin_token"];
@@ -11,10 +11,24 @@ pub(super) fn in_tree(node: &Node, spans: &mut Vec<Span>) {
         Value::List(items) => items.iter().for_each(|item| in_tree(item, spans)),
         Value::Map(entries) => {
             for entry in entries {
-                if is_secret(&entry.key) { below(&entry.value, spans) } else { in_tree(&entry.value, spans) }
+                if is_secret(&entry.key) && !is_of_provider(entry) { below(&entry.value, spans) } else { in_tree(&entry.value, spans) }
             }
         }
+        // A form as it is sent.
+        Value::Text(text) if ["secret=", "password=", "assertion="].iter().any(|name| text.text.to_ascii_lowercase().contains(name)) => {
+            spans.push(node.span.clone());
+        }
         _ => {}
+    }
+}
+
+/// A provider's `keys` are public ones, and its `token` is a request: what is secret in them has a name of its own.
+fn is_of_provider(entry: &Entry) -> bool {
+    let Value::Map(below) = &entry.value.value else { return false };
+    match entry.key.as_str() {
+        "keys" => below.iter().any(|entry| matches!(entry.key.as_str(), "jwks" | "certificates")),
+        "token" => below.iter().any(|entry| matches!(entry.key.as_str(), "url" | "params" | "headers" | "body")),
+        _ => false,
     }
 }
 

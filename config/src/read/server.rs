@@ -1,5 +1,6 @@
 //! `server`: listeners, certificates, limits.
 
+mod audit;
 mod own;
 
 use std::collections::HashMap;
@@ -22,9 +23,9 @@ pub(super) const BODY: Option<u64> = Some(10 << 20);
 
 const HOOKS_HINT: &str = "write `hooks: { listen: [ … ], trusted_peers: [ … ] }`: there every proxy asks in its own way";
 
-/// Whether a key is there, as far as can be said of a section that may have mistakes in it.
+/// Whether a key is there, or a slip of it, as far as can be said of a section that may have mistakes in it.
 pub(super) fn has(field: &Field<'_>, key: &str) -> bool {
-    matches!(field.value(), Value::Map(entries) if entries.iter().any(|entry| entry.key == key))
+    field.is_map() && field.map().is_some_and(|map| map.means(key))
 }
 
 pub(super) fn read(field: &Field<'_>) -> Option<Server> {
@@ -34,6 +35,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     let listen = match (map.optional("listen"), map.optional("hooks")) {
         (Some(field), _) => field.each(read_listen),
         (None, Some(_)) => Some(Vec::new()),
+        // It is told that `hook` is `hooks`; what would follow without it is not.
+        (None, None) if map.means("hooks") => None,
         (None, None) => map.missing("listen", "add `listen: [ … ]`, where clients connect; or `hooks: { … }`, where other proxies ask"),
     };
     let redirect = map.or("redirect", Vec::new(), |field| super::field::all(field.any_items()?.iter().map(Field::address)));
@@ -45,7 +48,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     let tls = match map.optional("tls") {
         Some(field) => read_tls(&field),
         // Where clients do not connect, only `hooks.tls` needs a certificate, and says so.
-        None if map.optional("listen").is_none() && map.optional("hooks").is_some() => Some(no_tls()),
+        None if map.optional("listen").is_none() && map.means("hooks") => Some(no_tls()),
         None => map.missing("tls", "add `tls: …`"),
     };
     let cores = map.maybe("cores", |field| field.integer_in(1..=1024));
@@ -60,7 +63,9 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     let admin_token = map.maybe("admin_token", |field| own::read_admin_token(field, map.optional("admin").is_some()));
     let pages = map.maybe("pages", own::read_pages);
     let explain_denials = map.or("explain_denials", true, Field::boolean);
+    let audit_log = map.maybe("audit_log", audit::read);
     map.finish(&[
+        ("audit", "write `audit_log: stdout`, or `audit_log: { file: … }`"),
         ("state", "write `state_dir: …`"),
         ("public_host", "write `public_url: https://…`"),
         ("templates", "write `pages: …`, a folder"),
@@ -90,7 +95,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
         admin_token,
         pages: pages?,
         explain_denials: explain_denials?,
-        audit_log: None,
+        audit_log: audit_log?,
     })
 }
 

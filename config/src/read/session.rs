@@ -5,6 +5,7 @@ mod keys;
 mod redis;
 mod target;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::field::Field;
@@ -57,7 +58,7 @@ pub(super) fn read(field: &Field<'_>, state_dir: bool) -> Option<Session> {
         return field.refuse(message, "`idle` is at most `lifetime`");
     }
     Some(Session {
-        key_ring,
+        key_ring: Arc::new(key_ring),
         keys,
         example_key,
         idle,

@@ -48,11 +48,12 @@ impl SignIn {
     }
 }
 
-fn read_label(field: &Field<'_>) -> Option<String> {
+/// What people read.
+pub(super) fn read_label(field: &Field<'_>) -> Option<String> {
     let text = field.text()?;
     match text.chars().count() <= LABEL_LIMIT {
         true => Some(text.to_owned()),
-        false => field.refuse(format!("the label is longer than {LABEL_LIMIT} characters"), "it is the text of a button; write less"),
+        false => field.refuse(format!("the label is longer than {LABEL_LIMIT} characters"), "people read it at a glance; write less"),
     }
 }
 

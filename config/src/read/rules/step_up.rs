@@ -23,6 +23,6 @@ pub(super) fn read(field: &Field<'_>, allow: Option<&Requirement>) -> Option<Ste
         allow if allow.is_anonymous() => {
             field.refuse("nobody has to sign in here, so nothing can be asked of it", "take `step_up` away, or write `allow: signed-in`")
         }
-        Requirement::Public | Requirement::SignedIn | Requirement::Needs(_) => Some(step_up),
+        Requirement::Public | Requirement::Optional | Requirement::SignedIn | Requirement::Needs(_) => Some(step_up),
     }
 }

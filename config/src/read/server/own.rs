@@ -6,6 +6,7 @@ use doorward_policy::request::Host;
 use doorward_policy::secret::Secret;
 
 use super::super::field::Field;
+use crate::files::ReadFile;
 
 /// The token that anybody can read in the examples.
 const EXAMPLE_TOKEN: &str = include_str!("../../../examples/secrets/admin");
@@ -19,7 +20,10 @@ pub(super) fn read_folder(field: &Field<'_>) -> Option<PathBuf> {
 pub(super) fn read_pages(field: &Field<'_>) -> Option<PathBuf> {
     let path = read_folder(field)?;
     match path.is_dir() {
-        true => Some(path),
+        true => {
+            field.reading.note(ReadFile::folder(&path));
+            Some(path)
+        }
         false => field.refuse(
             format!("there is no folder `{}`", path.display()),
             "make it, or name another; relative names begin at the folder of this file",
