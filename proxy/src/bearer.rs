@@ -1,10 +1,12 @@
 //! A bearer token, from the header to an identity: the hot path of an API.
 //!
 //! Tokens verified before are kept, whole, with what they prove. The cache holds facts, never a decision: policy runs on
-//! every request. A fact counts until the token expires or the keys were fetched anew.
+//! every request. A fact counts until the token expires, the keys were fetched anew, or its provider is to be asked again.
 
+mod revalidation;
 mod several;
 
+pub use revalidation::Revalidation;
 pub use several::identify_by_one_of;
 
 use std::sync::Arc;
@@ -13,11 +15,12 @@ use doorward_policy::access::CredentialFault;
 use doorward_policy::credential::RawToken;
 use doorward_policy::identity::{Identity, IdentityMapping};
 use doorward_policy::time::Timestamp;
-use doorward_policy::token::{AccessTokenProfile, Algorithm, LEEWAY, TokenFault, TokenType, UnverifiedToken, VerifiedToken};
+use doorward_policy::token::{AccessTokenProfile, Algorithm, LEEWAY, TokenFault, TokenType, UnverifiedToken, VerifiedToken, Vouched};
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
-use crate::keys::{Budget, Current, KeyStore};
+use crate::attributes::Attributes;
+use crate::keys::{Believed, Budget, KeyStore};
 use crate::metrics::Metrics;
 
 /// Tokens remembered for each provider.
@@ -31,6 +34,9 @@ pub struct BearerVerifier {
     algorithms: Vec<Algorithm>,
     token_type: TokenType,
     keys: Arc<KeyStore>,
+    attributes: Arc<Attributes>,
+    /// `None`: a signature is enough.
+    revalidation: Option<Arc<Revalidation>>,
     /// Keyed by the whole token: equal is equal, whatever hashes say (ADV-TRA-06).
     remembered: Cache<Box<str>, Fact>,
     metrics: Arc<Metrics>,
@@ -41,6 +47,24 @@ struct Fact {
     identity: Arc<Identity>,
     expires: Timestamp,
     generation: u64,
+    /// Between these moments nobody need be asked whether it still counts.
+    asked: Timestamp,
+    ask_again: Timestamp,
+}
+
+/// Where no provider is asked.
+const ALWAYS: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+
+impl Fact {
+    /// Whether it is one of these keys, at this moment.
+    fn holds(&self, generation: u64, now: Timestamp) -> bool {
+        self.generation == generation && self.expires > now
+    }
+
+    fn is_vouched_for(&self, now: Timestamp) -> bool {
+        // A clock that is set back makes no answer last longer.
+        self.asked <= now && now < self.ask_again
+    }
 }
 
 impl BearerVerifier {
@@ -50,9 +74,12 @@ impl BearerVerifier {
         algorithms: Vec<Algorithm>,
         token_type: TokenType,
         keys: Arc<KeyStore>,
+        attributes: Arc<Attributes>,
+        revalidation: Option<Arc<Revalidation>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { name: name.into(), profile, algorithms, token_type, keys, remembered: Cache::new(REMEMBERED), metrics }
+        let remembered = Cache::new(REMEMBERED);
+        Self { name: name.into(), profile, algorithms, token_type, keys, attributes, revalidation, remembered, metrics }
     }
 
     /// Who presents `raw`, and until when. Waits for nothing when the keys are known; for one fetch when they are not.
@@ -67,7 +94,7 @@ impl BearerVerifier {
         only_remembered: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Result<(Arc<Identity>, Timestamp), CredentialFault> {
-        let Some(current) = self.keys.ready(Budget::Bearer).await else {
+        let Some(current) = self.keys.believed_or_fetched(Budget::Bearer, now).await else {
             // Not a verdict: but what could never be one of ours needs no keys to be refused.
             self.parse(raw).map_err(|fault| self.refuse(fault))?;
             return Err(CredentialFault::CannotVerify);
@@ -76,14 +103,31 @@ impl BearerVerifier {
             return Ok(known);
         }
         self.metrics.token_cache_misses.inc();
-        if only_remembered() {
+        if let Some(fault) = self.revalidation.as_ref().and_then(|revalidation| revalidation.refused(raw)) {
+            return Err(self.refuse(fault));
+        }
+        // One that only is to be asked about again was verified.
+        let known = self.remembered.get(raw.expose()).is_some_and(|fact| fact.holds(current.generation, now));
+        if !known && only_remembered() {
             return Err(CredentialFault::TooMany);
         }
         let (verified, generation) = self.verified(raw, &current, Budget::Bearer, now).await.map_err(|fault| self.refuse(fault))?;
+        let mut expires = verified.expires();
+        let about = self.revalidation.as_ref().map(|_| Arc::new(Vouched::of(&verified, &self.profile)));
+        let identity = Arc::new(Identity::from_token(&self.name, self.attributes.of_token(verified), mapping));
+        // Somebody whom nobody could tell from anybody else is nobody.
+        if identity.user().is_none() {
+            return Err(self.refuse(TokenFault::User));
+        }
+        let (mut asked, mut ask_again) = ALWAYS;
+        if let (Some(revalidation), Some(about)) = (&self.revalidation, &about) {
+            let answer = revalidation.answer(raw, about).await?;
+            let ends = answer.verdict().map_err(|fault| self.refuse_as(fault))?;
+            (asked, ask_again) = (answer.from, answer.until);
+            expires = ends.map_or(expires, |ends| ends.min(expires));
+        }
         self.metrics.token_verifications.with_label_values(&[&*self.name, "ok"]).inc();
-        let expires = verified.expires();
-        let identity = Arc::new(Identity::from_token(&self.name, verified, mapping));
-        self.remembered.insert(raw.expose().into(), Fact { identity: identity.clone(), expires, generation });
+        self.remembered.insert(raw.expose().into(), Fact { identity: identity.clone(), expires, generation, asked, ask_again });
         Ok((identity, expires.plus(LEEWAY)))
     }
 
@@ -94,11 +138,11 @@ impl BearerVerifier {
 
     /// Who presents `raw`, if it was verified before by the keys that count now. Waits for nothing.
     pub fn recall(&self, raw: RawToken<'_>, now: Timestamp) -> Option<(Arc<Identity>, Timestamp)> {
-        self.remembered(raw, self.keys.current()?.generation, now)
+        self.remembered(raw, self.keys.believed(now)?.generation, now)
     }
 
     fn remembered(&self, raw: RawToken<'_>, generation: u64, now: Timestamp) -> Option<(Arc<Identity>, Timestamp)> {
-        let fact = self.remembered.get(raw.expose()).filter(|fact| fact.generation == generation && fact.expires > now)?;
+        let fact = self.remembered.get(raw.expose()).filter(|fact| fact.holds(generation, now) && fact.is_vouched_for(now))?;
         self.metrics.token_cache_hits.inc();
         Some((fact.identity, fact.expires.plus(LEEWAY)))
     }
@@ -108,7 +152,7 @@ impl BearerVerifier {
     /// # Errors
     /// As for [`Self::identify`].
     pub async fn claims(&self, raw: RawToken<'_>, now: Timestamp) -> Result<Map<String, Value>, CredentialFault> {
-        let current = self.keys.ready(Budget::SignIn).await.ok_or(CredentialFault::CannotVerify)?;
+        let current = self.keys.believed_or_fetched(Budget::SignIn, now).await.ok_or(CredentialFault::CannotVerify)?;
         let (verified, _) = self.verified(raw, &current, Budget::SignIn, now).await.map_err(CredentialFault::Token)?;
         Ok(verified.claims().clone())
     }
@@ -116,7 +160,7 @@ impl BearerVerifier {
     async fn verified(
         &self,
         raw: RawToken<'_>,
-        current: &Current,
+        current: &Believed,
         budget: Budget,
         now: Timestamp,
     ) -> Result<(VerifiedToken, u64), TokenFault> {
@@ -135,8 +179,16 @@ impl BearerVerifier {
         UnverifiedToken::parse(raw, &self.algorithms, self.token_type)
     }
 
-    fn verify(&self, token: &UnverifiedToken<'_>, current: &Current, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
+    fn verify(&self, token: &UnverifiedToken<'_>, current: &Believed, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
         token.verify_access_token(&current.keys, &self.profile, now)
+    }
+
+    /// The same for what may be no verdict.
+    fn refuse_as(&self, fault: CredentialFault) -> CredentialFault {
+        match fault {
+            CredentialFault::Token(fault) => self.refuse(fault),
+            other => other,
+        }
     }
 
     fn refuse(&self, fault: TokenFault) -> CredentialFault {

@@ -1,9 +1,10 @@
-//! From tokens to the claims they prove: the ID token, then userinfo, then the access token. The earlier one wins; at
-//! sign-in and at every refresh alike.
+//! From tokens to the claims they prove: the ID token, then userinfo, then the access token. The earlier one wins; then the
+//! provider's attributes are written, each from its own source. At sign-in and at every refresh alike.
 
 use doorward_config::settings::ProviderKind;
-use doorward_policy::access::{AUTHENTICATION_CLAIMS, CredentialFault};
+use doorward_policy::access::CredentialFault;
 use doorward_policy::credential::RawToken;
+use doorward_policy::identity::Sources;
 use doorward_policy::session::Record;
 use doorward_policy::time::Timestamp;
 use doorward_policy::token::{IdTokenExpectation, Nonce, TokenFault, TokenType, UnverifiedToken, VerifiedToken};
@@ -53,30 +54,39 @@ pub async fn gather(
     now: Timestamp,
 ) -> Result<Proven, ClaimsFault> {
     let settings = provider.settings();
-    let mut claims = match (&answer.id_token, occasion) {
-        (Some(raw), _) => id_token(provider, raw, &answer.access_token, occasion, now).await?.claims().clone(),
+    let id_token = match (&answer.id_token, occasion) {
+        (Some(raw), _) => Some(id_token(provider, raw, &answer.access_token, occasion, now).await?.claims().clone()),
         (None, Occasion::SignIn { .. }) => return Err(ClaimsFault::Exchange(ExchangeFault::NoIdToken)),
         // OIDC Core §12.2: it may be left out, and what the last one said holds on.
-        (None, Occasion::Refresh(record)) => record.tokens.id_token_claims().unwrap_or_else(|| record.session.claims.clone()),
+        (None, Occasion::Refresh(record)) => record.tokens.id_token_claims(),
     };
+    // Without any ID token the session itself says who it is; but no attribute is read from it: what stands there now is no
+    // longer what a token said.
+    let known = match (&id_token, occasion) {
+        (Some(claims), _) => claims,
+        (None, Occasion::Refresh(record)) => &record.session.claims,
+        (None, Occasion::SignIn { .. }) => return Err(ClaimsFault::Exchange(ExchangeFault::NoIdToken)),
+    };
+    let mut userinfo = None;
     if settings.userinfo {
         let current = provider.keys.ready(Budget::SignIn).await.ok_or(ClaimsFault::ProviderDown)?;
-        let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let more = provider.client.userinfo(&current.metadata, &answer.access_token, &subject).await.map_err(ClaimsFault::Exchange)?;
-        add_missing(&mut claims, more);
+        let subject = known.get("sub").and_then(Value::as_str).unwrap_or_default();
+        let said = provider.client.userinfo(&current.metadata, &answer.access_token, subject).await;
+        userinfo = Some(said.map_err(ClaimsFault::Exchange)?);
     }
-    let mut access_ends = None;
-    if let Some(bearer) = &provider.bearer
-        && let Some(access) = access_token(bearer, settings.kind, &answer.access_token, now).await?
-    {
-        if access.get("sub") != claims.get("sub") {
-            return Err(ClaimsFault::OtherSubject);
-        }
-        #[allow(clippy::cast_possible_truncation)]
-        let ends = access.get("exp").and_then(Value::as_f64).map(|seconds| Timestamp(seconds as i64));
-        access_ends = ends;
-        add_missing(&mut claims, access);
+    let mut access = None;
+    if let Some(bearer) = &provider.bearer {
+        access = access_token(bearer, settings.kind, &answer.access_token, now).await?;
     }
+    if access.as_ref().is_some_and(|access| access.get("sub") != known.get("sub")) {
+        return Err(ClaimsFault::OtherSubject);
+    }
+    #[allow(clippy::cast_possible_truncation)]
+    let ends = |access: &Map<String, Value>| access.get("exp").and_then(Value::as_f64).map(|seconds| Timestamp(seconds as i64));
+    let access_ends = access.as_ref().and_then(ends);
+    let said = Sources { id_token: Some(known), userinfo: userinfo.as_ref(), access_token: access.as_ref() };
+    let mut claims = said.merged();
+    provider.attributes.apply(&mut claims, &Sources { id_token: id_token.as_ref(), ..said });
     Ok(Proven { claims, access_ends })
 }
 
@@ -88,7 +98,7 @@ async fn id_token(
     now: Timestamp,
 ) -> Result<VerifiedToken, ClaimsFault> {
     let (settings, keys) = (provider.settings(), &provider.keys);
-    let mut current = keys.ready(Budget::SignIn).await.ok_or(ClaimsFault::ProviderDown)?;
+    let mut current = keys.believed_or_fetched(Budget::SignIn, now).await.ok_or(ClaimsFault::ProviderDown)?;
     let token = UnverifiedToken::parse(RawToken::new(raw), &settings.algorithms, TokenType::Jwt).map_err(ClaimsFault::IdToken)?;
     let expected = IdTokenExpectation {
         issuer: &settings.issuer,
@@ -133,21 +143,5 @@ async fn access_token(
         }
         Err(CredentialFault::Token(fault)) => Err(ClaimsFault::AccessToken(fault)),
         Err(_) => Err(ClaimsFault::ProviderDown),
-    }
-}
-
-/// What the ID token says stays; the rest is added.
-fn add_missing(claims: &mut Map<String, Value>, more: Map<String, Value>) {
-    let vouches = claims.get("email").is_none_or(|email| more.get("email") == Some(email));
-    for (name, value) in more {
-        // Who says that an address is verified must mean that address.
-        if name == "email_verified" && !vouches {
-            continue;
-        }
-        // OIDC Core §2: when and how somebody proved who they are is the ID token's to say.
-        if AUTHENTICATION_CLAIMS.contains(&name.as_str()) {
-            continue;
-        }
-        claims.entry(name).or_insert(value);
     }
 }

@@ -2,38 +2,31 @@
 //!
 //! Bounded in every direction: time, size, redirects (none), hosts (https, and none that a request could choose).
 
+mod asking;
 mod authentication;
 mod discovery;
 mod exchange;
 mod fetch;
+mod filling;
 
+pub use asking::{AskFault, Verdict};
 pub use discovery::{Metadata, MetadataFault};
 pub use exchange::{ExchangeFault, RefreshFault, TokenResponse};
 pub use fetch::FetchFault;
+pub use filling::Filling;
 
 use std::sync::Arc;
 
-use doorward_config::settings::Provider;
+use doorward_config::settings::{KeySource, Provider};
+use doorward_policy::token::{Algorithm, StaticKey};
 use fetch::Fetcher;
 
 /// The HTTP side of one provider.
 #[derive(Debug)]
 pub struct IdpClient {
-    provider: Arc<ProviderFacts>,
+    /// Shared with the settings themselves.
+    provider: Arc<Provider>,
     fetcher: Fetcher,
-}
-
-/// The parts of a provider's settings that requests to it are made from, shared with the settings themselves.
-#[derive(Debug)]
-pub struct ProviderFacts {
-    pub settings: Arc<doorward_config::settings::Settings>,
-    pub index: usize,
-}
-
-impl ProviderFacts {
-    pub fn provider(&self) -> &Provider {
-        &self.settings.providers[self.index]
-    }
 }
 
 impl IdpClient {
@@ -41,12 +34,20 @@ impl IdpClient {
     ///
     /// # Errors
     /// A text when the provider's CA cannot be used.
-    pub fn new(provider: Arc<ProviderFacts>) -> Result<Self, String> {
-        let fetcher = Fetcher::new(provider.provider())?;
+    pub fn new(provider: Arc<Provider>) -> Result<Self, String> {
+        let fetcher = Fetcher::new(&provider)?;
         Ok(Self { provider, fetcher })
     }
 
+    /// The keys that the operator holds, and the algorithms they may be used with: then none are fetched.
+    pub fn held_keys(&self) -> Option<(&[StaticKey], &[Algorithm])> {
+        match &self.provider().keys {
+            KeySource::Static(keys) => Some((keys, &self.provider().algorithms)),
+            KeySource::Discovered | KeySource::Jwks(_) => None,
+        }
+    }
+
     fn provider(&self) -> &Provider {
-        self.provider.provider()
+        &self.provider
     }
 }

@@ -4,12 +4,18 @@
 //! one only when the last such fetch is a cool-down ago; sign-ins have a cool-down of their own, so that no flood of
 //! tokens delays them. A failed fetch keeps the last good keys; a good one replaces them whole, so a key that was
 //! removed stops working.
+//!
+//! Keys that the operator holds are never fetched; then there is only metadata to fetch, and only for those who need any.
+
+mod held;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use doorward_policy::time::Timestamp;
 use doorward_policy::token::KeySet;
+use held::HeldKeys;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -62,13 +68,20 @@ pub enum Budget {
     SignOut,
 }
 
+/// Keys to verify by.
+#[derive(Debug)]
+pub struct Believed {
+    pub keys: KeySet,
+    /// Grows with every change: facts verified under an older one are verified again.
+    pub generation: u64,
+}
+
 /// What one fetch brought.
 #[derive(Debug)]
 pub struct Current {
     pub metadata: Metadata,
-    pub keys: KeySet,
-    /// Grows with every fetch: facts verified under an older one are verified again.
-    pub generation: u64,
+    /// `None`: keys are not fetched.
+    believed: Option<Arc<Believed>>,
     fetched: Instant,
     metadata_fetched: Instant,
 }
@@ -79,6 +92,8 @@ pub struct KeyStore {
     name: Box<str>,
     client: Arc<IdpClient>,
     current: ArcSwapOption<Current>,
+    /// Instead of those that would be fetched.
+    held: Option<HeldKeys>,
     flight: Mutex<Flight>,
     tempo: Tempo,
     control: Handle,
@@ -115,6 +130,7 @@ impl KeyStore {
     pub fn new(name: &str, client: Arc<IdpClient>, tempo: Tempo, control: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             name: name.into(),
+            held: client.held_keys().map(|(keys, algorithms)| HeldKeys::new(keys, algorithms, clock::now())),
             client,
             current: ArcSwapOption::empty(),
             flight: Mutex::default(),
@@ -125,12 +141,35 @@ impl KeyStore {
         })
     }
 
+    /// Goes on with what `before` fetched, which asked the same provider in the same way.
+    pub fn inherit(&self, before: &Self) {
+        let Some(known) = before.current() else { return };
+        self.current.store(Some(known));
+        Self::refresh_later(self.this.clone(), self.tempo.refresh);
+    }
+
     /// What is known now; `None` before the first good fetch, or when the last one is too long ago.
     pub fn current(&self) -> Option<Arc<Current>> {
         self.current.load_full().filter(|current| current.fetched.elapsed() < self.tempo.keep)
     }
 
-    /// What is known, fetched first if nothing is. `None`: the provider cannot be reached now.
+    /// The keys as they are believed at `now`. Waits for nothing and takes no lock.
+    pub fn believed(&self, now: Timestamp) -> Option<Arc<Believed>> {
+        match &self.held {
+            Some(held) => Some(held.at(now)),
+            None => self.current()?.believed.clone(),
+        }
+    }
+
+    /// The same, fetched first if none are known. `None`: the provider cannot be reached now.
+    pub async fn believed_or_fetched(&self, budget: Budget, now: Timestamp) -> Option<Arc<Believed>> {
+        if let Some(believed) = self.believed(now) {
+            return Some(believed);
+        }
+        self.ready(budget).await?.believed.clone()
+    }
+
+    /// Metadata, fetched first if none is known. `None`: the provider cannot be reached now.
     pub async fn ready(&self, budget: Budget) -> Option<Arc<Current>> {
         if let Some(current) = self.current() {
             return Some(current);
@@ -140,11 +179,14 @@ impl KeyStore {
     }
 
     /// After a token named a key that `seen` does not hold: what a newer fetch brought, if one was to be had.
-    pub async fn newer_than(&self, seen: u64, budget: Budget) -> Option<Arc<Current>> {
+    pub async fn newer_than(&self, seen: u64, budget: Budget) -> Option<Arc<Believed>> {
         self.metrics.unknown_keys.with_label_values(&[&*self.name]).inc();
-        let newer = || self.current().filter(|current| current.generation > seen);
-        if let Some(current) = newer() {
-            return Some(current);
+        let newer = || self.believed(clock::now()).filter(|believed| believed.generation > seen);
+        if let Some(believed) = newer() {
+            return Some(believed);
+        }
+        if self.held.is_some() {
+            return None;
         }
         if let (Budget::SignIn | Budget::SignOut, Some(left)) = (budget, self.cool_down_left(budget)) {
             // A token can be sent again, a code cannot: a sign-in rather waits than fails. Only good codes come here, and of
@@ -227,12 +269,18 @@ impl KeyStore {
             Some(known) => (known.metadata.clone(), known.metadata_fetched),
             None => (self.timed("discovery", self.client.discover()).await?, Instant::now()),
         };
-        let keys = self.timed("jwks", self.client.keys(&metadata)).await?;
-        if keys.ignored() > 0 {
-            tracing::warn!(provider = &*self.name, ignored = keys.ignored(), "some published keys cannot be used");
-        }
-        let generation = known.map_or(1, |known| known.generation + 1);
-        self.current.store(Some(Arc::new(Current { metadata, keys, generation, fetched: Instant::now(), metadata_fetched })));
+        let believed = match &self.held {
+            Some(_) => None,
+            None => {
+                let keys = self.timed("jwks", self.client.keys(&metadata)).await?;
+                if keys.ignored() > 0 {
+                    tracing::warn!(provider = &*self.name, ignored = keys.ignored(), "some published keys cannot be used");
+                }
+                let generation = known.and_then(|known| Some(known.believed.as_ref()?.generation + 1)).unwrap_or(1);
+                Some(Arc::new(Believed { keys, generation }))
+            }
+        };
+        self.current.store(Some(Arc::new(Current { metadata, believed, fetched: Instant::now(), metadata_fetched })));
         Ok(())
     }
 
@@ -248,6 +296,7 @@ impl KeyStore {
         self.metrics.key_fetches.with_label_values(&[&*self.name, outcome]).inc();
         self.metrics.provider_up.with_label_values(&[&*self.name]).set(i64::from(fault.is_none()));
         match fault {
+            None if self.held.is_some() => {}
             None => self.metrics.keys_fetched_at.with_label_values(&[&*self.name]).set(clock::now().0),
             Some(fault) => tracing::warn!(provider = &*self.name, "metadata and keys could not be fetched: {fault}"),
         }

@@ -19,11 +19,14 @@ const ASSERTION_LIFETIME: i64 = 60;
 #[error("the client assertion could not be made")]
 pub struct AssertionFault;
 
+/// The fields of a form.
+pub(super) type Form = Vec<(String, String)>;
+
 /// Adds the client's credentials to a form request.
 pub(super) fn authenticate(
     provider: &Provider,
     request: RequestBuilder,
-    mut form: Vec<(&'static str, String)>,
+    mut form: Form,
     now: Timestamp,
 ) -> Result<RequestBuilder, AssertionFault> {
     let request = match &provider.client_auth {
@@ -34,18 +37,18 @@ pub(super) fn authenticate(
             request.header("authorization", format!("Basic {}", STANDARD.encode(pair)))
         }
         ClientAuth::Post(secret) => {
-            form.push(("client_id", provider.client_id.clone()));
-            form.push(("client_secret", secret.expose().clone()));
+            form.push(("client_id".into(), provider.client_id.clone()));
+            form.push(("client_secret".into(), secret.expose().clone()));
             request
         }
         ClientAuth::None => {
-            form.push(("client_id", provider.client_id.clone()));
+            form.push(("client_id".into(), provider.client_id.clone()));
             request
         }
         ClientAuth::PrivateKeyJwt { key, algorithm, kid } => {
-            form.push(("client_id", provider.client_id.clone()));
-            form.push(("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".into()));
-            form.push(("client_assertion", assertion(provider, key.expose(), *algorithm, kid.clone(), now)?));
+            form.push(("client_id".into(), provider.client_id.clone()));
+            form.push(("client_assertion_type".into(), "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".into()));
+            form.push(("client_assertion".into(), assertion(provider, key.expose(), *algorithm, kid.clone(), now)?));
             request
         }
     };

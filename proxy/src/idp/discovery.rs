@@ -1,8 +1,8 @@
 //! OpenID Connect Discovery 1.0: what a provider says about itself, and how much of it we believe.
 
-use doorward_config::settings::{Provider, ProviderKind};
+use doorward_config::settings::{KeySource, Provider, may_be_asked};
 use serde_json::{Map, Value};
-use url::{Host, Url};
+use url::Url;
 
 use super::{FetchFault, IdpClient};
 use doorward_policy::token::{KeySet, strict_object};
@@ -12,11 +12,14 @@ use doorward_policy::token::{KeySet, strict_object};
 pub struct Metadata {
     pub authorization_endpoint: Url,
     pub token_endpoint: Url,
-    pub jwks_uri: Url,
+    /// `None`: the keys are not fetched.
+    pub jwks_uri: Option<Url>,
     pub userinfo_endpoint: Option<Url>,
     pub end_session_endpoint: Option<Url>,
     /// RFC 7009. One that we may not go to is none.
     pub revocation_endpoint: Option<Url>,
+    /// RFC 7662. The same.
+    pub introspection_endpoint: Option<Url>,
     /// RFC 9207 §3: the provider promises an `iss` in every authorization response.
     pub issuer_in_response: bool,
 }
@@ -74,7 +77,7 @@ impl IdpClient {
     /// # Errors
     /// [`MetadataFault`]; a set without a usable key is an error, never a set.
     pub async fn keys(&self, metadata: &Metadata) -> Result<KeySet, MetadataFault> {
-        let url = &metadata.jwks_uri;
+        let url = metadata.jwks_uri.as_ref().ok_or(MetadataFault::Endpoint("jwks_uri"))?;
         let answer = self.fetcher.send(url, self.fetcher.get(url)).await?;
         if answer.status != 200 {
             return Err(FetchFault::Status(answer.status.as_u16()).into());
@@ -98,15 +101,20 @@ fn read(document: &Map<String, Value>, provider: &Provider) -> Result<Metadata, 
     Ok(Metadata {
         authorization_endpoint: required("authorization_endpoint")?,
         token_endpoint: required("token_endpoint")?,
-        jwks_uri: required("jwks_uri")?,
+        jwks_uri: match &provider.keys {
+            KeySource::Discovered => Some(required("jwks_uri")?),
+            KeySource::Jwks(url) => Some(url.clone()),
+            KeySource::Static(_) => None,
+        },
         userinfo_endpoint: endpoint(document, "userinfo_endpoint", provider)?,
         end_session_endpoint: endpoint(document, "end_session_endpoint", provider)?,
         revocation_endpoint: endpoint(document, "revocation_endpoint", provider).unwrap_or_default(),
+        introspection_endpoint: endpoint(document, "introspection_endpoint", provider).unwrap_or_default(),
         issuer_in_response: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
     })
 }
 
-/// An address we may go to: https, no user information, and a name rather than a bare address unless the issuer is one.
+/// An address that the document names, if we may go to it.
 fn endpoint(document: &Map<String, Value>, name: &'static str, provider: &Provider) -> Result<Option<Url>, MetadataFault> {
     let fault = MetadataFault::Endpoint(name);
     let text = match document.get(name) {
@@ -116,11 +124,8 @@ fn endpoint(document: &Map<String, Value>, name: &'static str, provider: &Provid
     };
     let url = Url::parse(text).map_err(|_| fault)?;
     let issuer = Url::parse(&provider.issuer).map_err(|_| MetadataFault::Endpoint("issuer"))?;
-    let anonymous = url.username().is_empty() && url.password().is_none();
-    let home = url.host() == issuer.host();
-    // Plain http is for an issuer on this machine, and for nothing that such an issuer points at elsewhere.
-    let secure = url.scheme() == "https" || (provider.insecure_http && home && url.scheme() == "http");
-    // Auth0 serves all of a tenant from one name. Others (Google, Entra) spread over several: names, never bare addresses.
-    let place = home || (provider.kind == ProviderKind::Oidc && matches!(url.host(), Some(Host::Domain(domain)) if domain != "localhost"));
-    if secure && anonymous && place { Ok(Some(url)) } else { Err(fault) }
+    match may_be_asked(&url, &issuer, provider.kind, provider.insecure_http) {
+        Ok(()) => Ok(Some(url)),
+        Err(_) => Err(fault),
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::authentication::{AssertionFault, authenticate};
 use super::fetch::Answer;
-use super::{FetchFault, IdpClient, Metadata};
+use super::{FetchFault, Filling, IdpClient, Metadata};
 
 /// What a code or a refresh token was worth.
 pub struct TokenResponse {
@@ -103,16 +103,19 @@ impl IdpClient {
     /// # Errors
     /// [`ExchangeFault`].
     pub async fn redeem(&self, metadata: &Metadata, attempt: &Attempt, code: &str, now: Timestamp) -> Result<TokenResponse, ExchangeFault> {
-        let form = vec![
-            ("grant_type", "authorization_code".to_owned()),
-            ("code", code.to_owned()),
-            ("redirect_uri", attempt.redirect_uri.to_string()),
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &*attempt.redirect_uri),
             // RFC 7636 §4.5
-            ("code_verifier", attempt.verifier.to_string()),
+            ("code_verifier", &*attempt.verifier),
         ];
-        let url = &metadata.token_endpoint;
-        let request = authenticate(self.provider(), self.fetcher.post(url), form, now)?;
-        let answer = self.fetcher.send(url, request).await?;
+        let template = &self.provider().requests.token;
+        let filling = Filling { redirect_uri: Some(&attempt.redirect_uri), code: Some(code), ..self.filling() };
+        let url = filling.address(template, &metadata.token_endpoint);
+        let request = filling.headers(template, self.fetcher.post(&url));
+        let request = authenticate(self.provider(), request, filling.form(template, &form), now)?;
+        let answer = self.fetcher.send(&url, request).await?;
         let tokens = token_response(&answer)?;
         if tokens.id_token.is_some() { Ok(tokens) } else { Err(ExchangeFault::NoIdToken) }
     }
@@ -122,10 +125,13 @@ impl IdpClient {
     /// # Errors
     /// [`ExchangeFault`]; and how long the provider wants to be left alone, if it says so.
     pub async fn refresh(&self, metadata: &Metadata, refresh_token: &str, now: Timestamp) -> Result<TokenResponse, RefreshFault> {
-        let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh_token.to_owned())];
-        let url = &metadata.token_endpoint;
-        let request = authenticate(self.provider(), self.fetcher.post(url), form, now).map_err(ExchangeFault::from)?;
-        let answer = self.fetcher.send(url, request).await.map_err(ExchangeFault::from)?;
+        let template = &self.provider().requests.refresh;
+        let filling = Filling { refresh_token: Some(refresh_token), ..self.filling() };
+        let url = filling.address(template, &metadata.token_endpoint);
+        let request = filling.headers(template, self.fetcher.post(&url));
+        let form = filling.form(template, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]);
+        let request = authenticate(self.provider(), request, form, now).map_err(ExchangeFault::from)?;
+        let answer = self.fetcher.send(&url, request).await.map_err(ExchangeFault::from)?;
         token_response(&answer).map_err(|fault| RefreshFault { fault, retry_after: answer.retry_after })
     }
 
@@ -136,7 +142,7 @@ impl IdpClient {
     /// [`ExchangeFault`]: whether it counts on is not known.
     pub async fn revoke(&self, metadata: &Metadata, refresh_token: &str, now: Timestamp) -> Result<(), ExchangeFault> {
         let Some(url) = &metadata.revocation_endpoint else { return Ok(()) };
-        let form = vec![("token", refresh_token.to_owned()), ("token_type_hint", "refresh_token".to_owned())];
+        let form = vec![("token".into(), refresh_token.to_owned()), ("token_type_hint".into(), "refresh_token".to_owned())];
         let request = authenticate(self.provider(), self.fetcher.post(url), form, now)?;
         let answer = self.fetcher.send(url, request).await?;
         // RFC 7009 §2.2: also for a token that is none.
