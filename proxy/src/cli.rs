@@ -1,26 +1,33 @@
-//! The command line: `doorward serve`, `check`, `snippet` and `keygen`.
+//! The command line. Each command has a file of its own below here.
+
+mod check;
+mod explain;
+mod keygen;
+mod log;
+mod routes;
+mod schema;
+mod serve;
+mod snippet;
+mod table;
+mod test;
 
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::{Parser, Subcommand, ValueEnum};
+use doorward_config::settings::Settings;
 use doorward_config::{Loaded, Report};
 
-use crate::access_log::AccessLog;
-use crate::entropy;
-use crate::keys::Tempo;
-use crate::pages::Pages;
-use crate::serve::{Doorward, StartFault, tls_stores};
-use crate::snippet::{self, Host, Options};
+use crate::snippet::Host;
 
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const CONFIGURATION: u8 = 78;
-/// Something else went wrong.
+/// The answer is no, or something else went wrong.
 const NO: u8 = 1;
+/// The command was used wrongly; clap's own code.
+const MISUSED: u8 = 2;
 
 /// An authentication edge: it signs people in, checks tokens, and tells the apps behind it who is asking.
 #[derive(Debug, Parser)]
@@ -43,7 +50,16 @@ enum Command {
         /// How to print what was found
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+        /// Whether the session cookie of somebody with these claims fits: a JSON object in a file, or `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        claims: Option<PathBuf>,
     },
+    /// Say what would become of a request, and why: rule by rule, with the values compared
+    Explain(explain::Arguments),
+    /// Try the `tests:` of a configuration
+    Test(test::Arguments),
+    /// Print routes and rules as they were read
+    Routes(routes::Arguments),
     /// Print a whole configuration for another proxy that asks Doorward before it passes a request on
     ///
     /// It is made from the routes, hosts, headers and listeners of the configuration. What is not said there stands in it
@@ -64,6 +80,8 @@ enum Command {
         #[arg(long)]
         lua: bool,
     },
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
     /// Print a new session key: 32 random bytes in base64
     Keygen,
 }
@@ -91,11 +109,17 @@ impl Config {
 /// Runs the command that was given.
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
-        Command::Serve(config) => serve(&config.path()),
-        Command::Check { file, config, format } => check(&file.unwrap_or_else(|| config.path()), format),
-        Command::Snippet { host, lua: true, .. } => print_lua(host),
-        Command::Snippet { host, config, doorward, listen, lua: false } => print_snippet(host, &config.path(), doorward, listen),
-        Command::Keygen => keygen(),
+        Command::Serve(config) => serve::serve(&config.path()),
+        Command::Check { file, config, format, claims } => {
+            check::check(&file.unwrap_or_else(|| config.path()), format, claims.as_deref())
+        }
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::Routes(arguments) => routes::routes(&arguments),
+        Command::Snippet { host, lua: true, .. } => snippet::print_lua(host),
+        Command::Snippet { host, config, doorward, listen, lua: false } => snippet::print_snippet(host, &config.path(), doorward, listen),
+        Command::Schema => schema::schema(),
+        Command::Keygen => keygen::keygen(),
     }
 }
 
@@ -112,183 +136,20 @@ fn color() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none()
 }
 
-fn serve(path: &Path) -> ExitCode {
-    log_to_stderr();
-    let Loaded { settings, warnings } = match doorward_config::load(path) {
-        Ok(loaded) => loaded,
-        Err(report) => return refuse(&report),
-    };
-    if !warnings.problems().is_empty() {
-        say(&warnings.render(color()));
-    }
-    if settings.session.example_key {
-        say(
-            "error: session.keys holds the key of the published examples, so anybody could forge a session\n  help: make one of your own with `doorward keygen`",
-        );
-        return ExitCode::from(CONFIGURATION);
-    }
-    if settings.server.hooks.as_ref().is_some_and(|hooks| hooks.example_secret) {
-        say("error: server.hooks.secret is the one of the published examples\n  help: make one of your own with `doorward keygen`");
-        return ExitCode::from(CONFIGURATION);
-    }
-    if settings.server.example_admin_token {
-        say("error: server.admin_token is the one of the published examples\n  help: make one of your own with `doorward keygen`");
-        return ExitCode::from(CONFIGURATION);
-    }
-    match Doorward::start(settings, Tempo::default(), AccessLog::new(std::io::stdout())) {
-        Ok(edge) => until_told_to_stop(edge),
-        Err(fault) => {
-            say(&format!("error: {fault}"));
-            ExitCode::from(if matches!(fault, StartFault::Listen(_)) { NO } else { CONFIGURATION })
-        }
-    }
+/// The same for standard output.
+fn color_of_results() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none()
 }
 
-fn until_told_to_stop(edge: Doorward) -> ExitCode {
-    for address in edge.addresses() {
-        tracing::info!("listening on https://{address}");
+/// A configuration, for commands that are about something else: its warnings are `check`'s to print.
+fn load(path: &Path) -> Result<Settings, ExitCode> {
+    match doorward_config::load(path) {
+        Ok(Loaded { settings, .. }) => Ok(settings),
+        Err(report) => Err(refuse(&report)),
     }
-    for address in edge.hook_addresses() {
-        tracing::info!("answering other proxies on {address}");
-    }
-    for address in edge.grpc_addresses() {
-        tracing::info!("answering Envoy's gRPC on {address}");
-    }
-    if let Some(address) = edge.admin_address() {
-        tracing::info!("metrics and health on http://{address}");
-    }
-    wait_for_signal();
-    tracing::info!("stopping: requests in flight may finish");
-    if !edge.stop().clean {
-        // It was asked to stop and has stopped: no failure for whoever supervises it.
-        tracing::warn!("time was up: some connections had to be cut");
-    }
-    ExitCode::SUCCESS
-}
-
-fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    runtime.block_on(async {
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-        else {
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
-                // Without this a closed terminal would end the edge.
-                _ = hangup.recv() => tracing::info!("SIGHUP: certificates are reloaded by themselves; other settings need a restart"),
-            }
-        }
-    });
-}
-
-fn check(path: &Path, format: Format) -> ExitCode {
-    let loaded = match doorward_config::load(path) {
-        Ok(loaded) => loaded,
-        Err(report) => {
-            if matches!(format, Format::Json) {
-                tell(&report.to_json().to_string());
-                return ExitCode::from(CONFIGURATION);
-            }
-            return refuse(&report);
-        }
-    };
-    let certificates = tls_stores(&loaded.settings.server);
-    match (format, &certificates) {
-        (Format::Json, _) => tell(&loaded.warnings.to_json().to_string()),
-        (Format::Text, _) if !loaded.warnings.problems().is_empty() => say(&loaded.warnings.render(color())),
-        (Format::Text, _) => {}
-    }
-    let server = &loaded.settings.server;
-    let pages = Pages::new(&[], server.pages.as_deref()).map_err(|fault| format!("server.pages: {fault}"));
-    let faults = [certificates.err().map(|error| error.to_string()), pages.err()];
-    for fault in faults.iter().flatten() {
-        say(&format!("error: {fault}"));
-    }
-    if faults.iter().any(Option::is_some) {
-        return ExitCode::from(CONFIGURATION);
-    }
-    if matches!(format, Format::Text) {
-        let policy = &loaded.settings.policy;
-        let rules: usize = policy.routes().iter().map(|route| route.rules.len()).sum();
-        tell(&format!(
-            "{}: fine ({} routes, {rules} rules, {} providers)",
-            path.display(),
-            policy.routes().len(),
-            loaded.settings.providers.len()
-        ));
-        if loaded.settings.session.example_key {
-            say("note: it uses the session key of the published examples, with which `doorward serve` refuses to start");
-        }
-        if let Some(folder) = server.state_dir.as_ref().filter(|folder| !folder.is_dir()) {
-            say(&format!("note: there is no folder `{}` here (`server.state_dir`), and `doorward serve` needs it", folder.display()));
-        }
-    }
-    ExitCode::SUCCESS
 }
 
 fn refuse(report: &Report) -> ExitCode {
     say(&report.render(color()));
     ExitCode::from(CONFIGURATION)
-}
-
-fn print_snippet(host: Host, path: &Path, doorward: Option<String>, listen: Option<IpAddr>) -> ExitCode {
-    let Loaded { settings, warnings } = match doorward_config::load(path) {
-        Ok(loaded) => loaded,
-        Err(report) => return refuse(&report),
-    };
-    if !warnings.problems().is_empty() {
-        say(&warnings.render(color()));
-    }
-    let source = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    match snippet::print(host, &settings, &Options { source, doorward, listen }) {
-        Ok(text) => {
-            tell(&text);
-            ExitCode::SUCCESS
-        }
-        Err(fault) => {
-            say(&format!("error: {fault}"));
-            ExitCode::from(CONFIGURATION)
-        }
-    }
-}
-
-fn print_lua(host: Host) -> ExitCode {
-    if host != Host::Haproxy {
-        say("error: only HAProxy loads a Lua file\n  help: `doorward snippet haproxy --lua`");
-        return ExitCode::from(NO);
-    }
-    tell(snippet::LUA);
-    ExitCode::SUCCESS
-}
-
-fn keygen() -> ExitCode {
-    match entropy::random::<32>() {
-        Ok(key) => {
-            tell(&STANDARD.encode(key));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            say(&format!("error: {error}"));
-            ExitCode::from(NO)
-        }
-    }
-}
-
-/// Our own events, as lines on standard error; standard output belongs to the access log. Lines of libraries stay silent:
-/// some of them print raw requests.
-fn log_to_stderr() {
-    use tracing_subscriber::EnvFilter;
-    // Empty is what a compose file makes of a variable that nobody set; it must not silence us.
-    let wanted = std::env::var("DOORWARD_LOG").ok().filter(|text| !text.trim().is_empty());
-    let filter = wanted
-        .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new("doorward=info,doorward_proxy=info,doorward_config=info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).finish();
-    // Set by nobody before us; if it were, its lines would be as good.
-    let _ = tracing::subscriber::set_global_default(subscriber);
 }
