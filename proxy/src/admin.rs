@@ -2,6 +2,7 @@
 //!
 //! Ready does not depend on any provider: an outage there must not take away the apps of everybody who is signed in.
 
+mod reload;
 mod sessions;
 
 use std::net::SocketAddr;
@@ -20,7 +21,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use crate::runtime::Runtime;
+use crate::reload::Reloader;
+use crate::runtime::{CurrentRuntime, Runtime};
 
 /// Scrapers and probes; more than this at once is none of them.
 const CONNECTIONS: usize = 64;
@@ -30,13 +32,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The application behind the listener.
 #[derive(Debug)]
 pub struct Admin {
-    runtime: Arc<Runtime>,
+    current: Arc<CurrentRuntime>,
+    reloader: Arc<Reloader>,
     draining: Arc<AtomicBool>,
 }
 
 impl Admin {
-    pub fn new(runtime: Arc<Runtime>, draining: Arc<AtomicBool>) -> Self {
-        Self { runtime, draining }
+    pub fn new(current: Arc<CurrentRuntime>, reloader: Arc<Reloader>, draining: Arc<AtomicBool>) -> Self {
+        Self { current, reloader, draining }
     }
 
     /// Serves until its task is dropped.
@@ -63,10 +66,10 @@ impl Admin {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
+    fn answer(&self, runtime: &Runtime, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
         const TEXT: &str = "text/plain; charset=utf-8";
         const JSON: &str = "application/json";
-        if path == "/sessions/end" {
+        if matches!(path, "/sessions/end" | "/reload") {
             return (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"POST\n".to_vec());
         }
         if !matches!(*method, Method::GET | Method::HEAD) {
@@ -74,27 +77,26 @@ impl Admin {
         }
         match path {
             "/metrics" => {
-                self.runtime.metrics.lost_log_lines.set(i64::try_from(self.runtime.access_log.lost()).unwrap_or(i64::MAX));
-                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.runtime.metrics.render())
+                runtime.metrics.lost_log_lines.set(i64::try_from(runtime.access_log.lost()).unwrap_or(i64::MAX));
+                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", runtime.metrics.render())
             }
             "/livez" => (StatusCode::OK, TEXT, b"alive\n".to_vec()),
             "/readyz" => {
                 let draining = self.draining.load(Ordering::Acquire);
-                let providers: serde_json::Map<_, _> = self
-                    .runtime
+                let providers: serde_json::Map<_, _> = runtime
                     .providers
                     .iter()
                     .map(|provider| {
-                        let known = if provider.keys.current().is_some() { "keys known" } else { "not asked yet or unreachable" };
+                        let known = if provider.keys.believed(crate::clock::now()).is_some() { "keys known" } else { "not asked yet or unreachable" };
                         (provider.settings().name.clone(), json!(known))
                     })
                     .collect();
                 // Until then sessions get 503; tokens and public paths are served, so it is said and is no reason to be taken out.
-                let sign_outs = if self.runtime.revocations.is_known() { "known" } else { "not read yet" };
+                let sign_outs = if runtime.revocations.is_known() { "known" } else { "not read yet" };
                 let body = json!({ "status": if draining { "draining" } else { "ready" }, "providers": providers, "sign_outs": sign_outs });
                 (if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, JSON, body.to_string().into_bytes())
             }
-            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics, /livez, /readyz or POST /sessions/end\n".to_vec()),
+            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics, /livez, /readyz, POST /sessions/end or POST /reload\n".to_vec()),
         }
     }
 }
@@ -103,13 +105,18 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         session.set_keepalive(None);
+        let runtime = self.current.get();
         let request = session.req_header();
         let (status, kind, body) = match (request.uri.path(), &request.method) {
             ("/sessions/end", &Method::POST) => {
-                let (status, body) = sessions::end(&self.runtime, session).await;
+                let (status, body) = sessions::end(&runtime, session).await;
                 (status, "application/json", body.to_string().into_bytes())
             }
-            (path, method) => self.answer(method, path),
+            ("/reload", &Method::POST) => {
+                let (status, body) = reload::reload(&runtime, &self.reloader, session).await;
+                (status, "application/json", body.to_string().into_bytes())
+            }
+            (path, method) => self.answer(&runtime, method, path),
         };
         let built = Response::builder()
             .status(status)

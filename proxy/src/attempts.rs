@@ -2,6 +2,7 @@
 //! grow, and two clients that share a counter only meet their limit sooner.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_config::settings::Limits;
@@ -21,7 +22,7 @@ pub struct Attempts {
 const STRANGERS: isize = 20;
 
 struct Counter {
-    rate: Rate,
+    rate: Arc<Rate>,
     limit: isize,
 }
 
@@ -34,12 +35,23 @@ impl std::fmt::Debug for Attempts {
 impl Attempts {
     pub fn new(limits: &Limits) -> Self {
         let counter =
-            |limit: u32| Counter { rate: Rate::new(Duration::from_secs(60)), limit: isize::try_from(limit).unwrap_or(isize::MAX) };
+            |limit: u32| Counter { rate: Arc::new(Rate::new(Duration::from_secs(60))), limit: isize::try_from(limit).unwrap_or(isize::MAX) };
         Self {
             sign_ins: counter(limits.sign_ins_per_client),
             codes: counter(limits.sign_ins_per_client),
             bad_credentials: counter(limits.bad_credentials_per_client),
             bad_sign_outs: counter(limits.bad_credentials_per_client),
+        }
+    }
+
+    /// The same counts under other limits.
+    pub fn under(&self, limits: &Limits) -> Self {
+        let (sign_ins, bad) = (limits.sign_ins_per_client, limits.bad_credentials_per_client);
+        Self {
+            sign_ins: self.sign_ins.under(sign_ins),
+            codes: self.codes.under(sign_ins),
+            bad_credentials: self.bad_credentials.under(bad),
+            bad_sign_outs: self.bad_sign_outs.under(bad),
         }
     }
 
@@ -76,6 +88,10 @@ impl Attempts {
 }
 
 impl Counter {
+    fn under(&self, limit: u32) -> Self {
+        Self { rate: self.rate.clone(), limit: isize::try_from(limit).unwrap_or(isize::MAX) }
+    }
+
     fn count(&self, client: IpAddr) -> bool {
         self.rate.observe(&ClientKey::of(client), 1) <= self.limit_of(client)
     }
@@ -96,7 +112,7 @@ mod tests {
 
     #[test]
     fn rate_01_each_client_has_a_count_of_its_own() {
-        let counter = Counter { rate: Rate::new(Duration::from_secs(60)), limit: 3 };
+        let counter = Counter { rate: Arc::new(Rate::new(Duration::from_secs(60))), limit: 3 };
         let (one, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         assert!((0..3).all(|_| counter.count(one)));
         assert!(!counter.is_over(one));

@@ -30,7 +30,7 @@ use crate::manner::Manner;
 use crate::pages::Language;
 use crate::reply::Reply;
 use crate::respond;
-use crate::runtime::Runtime;
+use crate::runtime::{CurrentRuntime, Runtime};
 use crate::state::{Finished, RequestState, WebSocketGauge};
 use answer::write;
 use failure::{error_name, failure_status};
@@ -47,12 +47,12 @@ const BODY_GRACE: Duration = Duration::from_secs(30);
 /// The proxy of one world.
 #[derive(Debug)]
 pub struct Edge {
-    runtime: Arc<Runtime>,
+    current: Arc<CurrentRuntime>,
 }
 
 impl Edge {
-    pub fn new(runtime: Arc<Runtime>) -> Self {
-        Self { runtime }
+    pub fn new(current: Arc<CurrentRuntime>) -> Self {
+        Self { current }
     }
 }
 
@@ -61,7 +61,7 @@ impl ProxyHttp for Edge {
     type CTX = RequestState;
 
     fn new_ctx(&self) -> RequestState {
-        RequestState::new(self.runtime.clone())
+        RequestState::new(self.current.get())
     }
 
     async fn early_request_filter(&self, session: &mut Session, state: &mut RequestState) -> pingora::Result<()> {
@@ -324,6 +324,7 @@ async fn decide(session: &mut Session, state: &mut RequestState, target: Target)
     state.route = admission.route;
     state.rule = admission.rule;
     state.identity = admission.identity;
+    state.shadows = admission.shadows;
     match admission.outcome {
         Outcome::Forward { permit, known, renewal, until, session } => {
             runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());

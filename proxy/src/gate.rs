@@ -1,6 +1,7 @@
 //! The gate: one question, one decision. Every way into Doorward asks it, and nothing else decides who may pass.
 
 mod challenge;
+mod shadow;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,12 +9,13 @@ use std::sync::Arc;
 use doorward_policy::access::{CredentialFault, Decision, DenyReason, Filter, Match, Permit, RequestContext, Standing};
 use doorward_policy::cors::{self, PreflightBy};
 use doorward_policy::credential::{Authorization, Credential};
-use doorward_policy::identity::{Identity, Proof};
+use doorward_policy::identity::Identity;
 use doorward_policy::request::Target;
-use doorward_policy::session::SessionFault;
+use doorward_policy::session::{Session, SessionFault};
 use doorward_policy::time::Timestamp;
 use http::{HeaderMap, header};
 
+use crate::audit::{Cause, Witnessed};
 use crate::bearer;
 use crate::manner::Manner;
 use crate::metrics::{Known, NO_ROUTE};
@@ -23,6 +25,7 @@ use crate::respond::{self, Asker};
 use crate::runtime::Runtime;
 use crate::sessions::Live;
 use challenge::with_cors;
+pub use shadow::{Shadow, ShadowLine};
 
 /// What is asked, read from a request once.
 #[derive(Debug)]
@@ -63,6 +66,8 @@ pub struct Admission {
     pub rule: Option<usize>,
     pub identity: Option<Arc<Identity>>,
     pub outcome: Outcome,
+    /// What rules that are not enforced would have said.
+    pub shadows: Vec<Shadow>,
 }
 
 #[derive(Debug)]
@@ -116,16 +121,20 @@ impl Runtime {
         if let Way::Hook { filter: Some(filter), .. } = ask.way {
             decision = found.narrow(decision, filter, &standing);
         }
+        if !matches!(decision, Decision::Allow(_)) {
+            self.witness(Witnessed { ask, found: &found, context: &context, standing: &standing, session: session_of(&presented) }, &decision);
+        }
+        let shadows = self.shadows(ask, &found, &context, &standing, session_of(&presented));
         let until = presented.as_ref().ok().and_then(Option::as_ref).map(|presented| presented.until);
         let (identity, session) = presented.ok().flatten().map_or((None, None), |presented| (Some(presented.identity), presented.session));
         let outcome = match decision {
             Decision::Allow(permit) => {
-                let known = match identity.as_deref().filter(|_| permit.authenticated()).map(Identity::proof) {
-                    None => Known::Public,
-                    Some(Proof::Session) => Known::Session,
-                    Some(Proof::Bearer) => Known::Bearer,
-                };
+                let known = identity.as_deref().filter(|_| permit.authenticated()).map(Identity::proof).map_or(Known::Public, Known::of);
                 if known == Known::Session && ask.manner == Manner::WebSocket && !self.origin_is_ours(ask, &found) {
+                    let standing = identity.as_deref().map_or(Standing::Anonymous, Standing::Known);
+                    let session = session.as_ref().map(|live| &*live.session);
+                    let seen = Witnessed { ask, found: &found, context: &context, standing: &standing, session };
+                    self.witness_denial(seen, DenyReason::CrossOrigin);
                     self.refuse(ask, Some(&found), DenyReason::CrossOrigin)
                 } else {
                     let mut session = session;
@@ -139,13 +148,13 @@ impl Runtime {
                 Outcome::Answer { decision: "deny", reason: reason.label(), reply: with_cors(reply, &found, ask) }
             }
         };
-        Admission { route: Some(found.route_index), rule: Some(found.rule_index), identity, outcome }
+        Admission { route: Some(found.route_index), rule: Some(found.rule_index), identity, outcome, shadows }
     }
 
     /// The rule that decides; or the answer, where none is needed: no route, no rule, or a preflight.
     fn find(&self, ask: &Ask<'_>) -> Result<Match<'_>, Box<Admission>> {
         let policy = &self.settings.policy;
-        let answer = |route, outcome| Box::new(Admission { route, rule: None, identity: None, outcome });
+        let answer = |route, outcome| Box::new(Admission { route, rule: None, identity: None, outcome, shadows: Vec::new() });
         let routed = match ask.way {
             Way::Hook { route: Some(index), .. } => policy.routes().get(index).map(|route| (index, route)).ok_or(DenyReason::NoRoute),
             Way::Hook { route: None, .. } | Way::Proxy => policy.route_for(ask.target),
@@ -165,6 +174,7 @@ impl Runtime {
             return Err(answer(Some(index), outcome));
         }
         policy.rule_in(index, ask.target).map_err(|reason| {
+            self.witness_without_rule(ask, Some(index), reason);
             let mut outcome = self.refuse(ask, None, reason);
             if let (Outcome::Answer { reply, .. }, Some(cors)) = (&mut outcome, &route.cors) {
                 *reply = reply.clone().cross_origin(cors.answer_fields(field("origin")));
@@ -190,10 +200,12 @@ impl Runtime {
         }
     }
 
-    /// Who asks: nobody, somebody, or somebody whose credential is not good.
+    /// Who asks: nobody, somebody, or somebody whose credential is not good. For a public rule nobody looks, unless the asking proxy
+    /// demands somebody where the rules do not.
     async fn identify(&self, ask: &Ask<'_>, found: &Match<'_>) -> Result<Option<Presented>, CredentialFault> {
         let providers = || found.route.providers.iter().filter_map(|index| self.providers.get(*index));
-        if providers().next().is_none() {
+        let demanded = matches!(ask.way, Way::Hook { filter: Some(filter), .. } if !filter.is_empty());
+        if (found.rule.is_public() && !demanded) || providers().next().is_none() {
             return Ok(None);
         }
         let authorization = Authorization::read(ask.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes));
@@ -210,7 +222,7 @@ impl Runtime {
                 Ok(Some(Presented { identity, until, session: None }))
             }
             Credential::Session(sealed) => {
-                let live = self.sessions.find_fresh(sealed, ask.target.host().name(), ask.now).await?;
+                let live = self.sessions.find_fresh(sealed, ask.target.host().name(), Cause::of(ask), ask.now).await?;
                 self.belongs(&live.session, &found.route.providers).map_err(CredentialFault::Session)?;
                 Ok(Some(Presented { identity: live.identity.clone(), until: live.until, session: Some(live) }))
             }
@@ -240,7 +252,16 @@ impl Runtime {
                 self.metrics.stopped(route, decision, reason);
             }
         }
+        let named = admission.route.and_then(|index| self.settings.policy.routes().get(index));
+        for (route, shadow) in named.into_iter().flat_map(|route| admission.shadows.iter().map(move |shadow| (route, shadow))) {
+            let rule = &*route.rules[shadow.rule].name;
+            self.metrics.shadow_decisions.with_label_values(&[&*route.name, rule, shadow.decision, shadow.reason]).inc();
+        }
     }
+}
+
+fn session_of(presented: &Result<Option<Presented>, CredentialFault>) -> Option<&Session> {
+    presented.as_ref().ok()?.as_ref()?.session.as_ref().map(|live| &*live.session)
 }
 
 /// Every `Cookie` field; HTTP/2 may split one into many (RFC 9113 §8.2.3).

@@ -18,6 +18,7 @@ mod proxy_protocol;
 mod redirect;
 mod refusal;
 mod serving;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -28,7 +29,8 @@ pub use options::{h2_options, server_options};
 pub(crate) use refusal::{ACCEPT_FAILED, HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED, PREFACE_DEADLINE, TOTAL_CAP};
 pub use refusal::{HANDSHAKE_OUTCOMES, refusal_reasons};
 pub(crate) use serving::Bound;
-pub use serving::{Drained, Listeners, Serving, TlsStores};
+pub use serving::{Admittance, Drained, Listeners, Serving};
+pub use terms::{CurrentTerms, Terms, TlsStores};
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -2,7 +2,12 @@
 //!
 //! Counters of the hot path are resolved once, when the edge starts; a request only adds to them.
 
+use std::collections::{HashMap, HashSet};
+
 use doorward_config::settings::Settings;
+use doorward_policy::identity::Proof;
+use doorward_policy::time::Timestamp;
+use prometheus::core::{Collector as _, MetricVec, MetricVecBuilder};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -19,13 +24,16 @@ const COOKIE_BUCKETS: &[f64] = &[500.0, 1000.0, 1500.0, 2000.0, 2500.0, 3000.0, 
 /// What stands for a route where there is none.
 pub const NO_ROUTE: &str = "none";
 
-/// All families, and those of each route.
-#[derive(Debug)]
+/// All families, and those of each route. A clone counts the same things.
+#[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
     routes: Vec<RouteMetrics>,
     without_route: RouteMetrics,
     decisions: IntCounterVec,
+    pub shadow_decisions: IntCounterVec,
     overhead_session: Histogram,
     overhead_bearer: Histogram,
     overhead_public: Histogram,
@@ -45,6 +53,8 @@ pub struct Metrics {
     pub token_cache_hits: IntCounter,
     pub token_cache_misses: IntCounter,
     pub token_verifications: IntCounterVec,
+    pub attributes_dropped: IntCounterVec,
+    pub revalidations: IntCounterVec,
     pub key_fetches: IntCounterVec,
     pub keys_fetched_at: IntGaugeVec,
     pub unknown_keys: IntCounterVec,
@@ -54,6 +64,9 @@ pub struct Metrics {
     pub upstream_healthy: IntGaugeVec,
     pub dropped_cookies: IntCounter,
     pub lost_log_lines: IntGauge,
+    pub audit_lines: IntCounter,
+    pub audit_lines_lost: IntCounter,
+    pub audit_suppressed: IntCounterVec,
     pub certificates: IntGaugeVec,
     pub store_durations: HistogramVec,
     pub store_errors: IntCounterVec,
@@ -66,10 +79,13 @@ pub struct Metrics {
     pub refresh_duration: HistogramVec,
     pub key_ring_reloads: IntCounterVec,
     pub certificate_reloads: IntCounterVec,
+    pub config_success: IntGauge,
+    pub config_read_at: IntGauge,
+    config_hash: IntGaugeVec,
 }
 
 /// The counters of one route, resolved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RouteMetrics {
     by_class: [IntCounter; 5],
     pub duration: Histogram,
@@ -77,6 +93,15 @@ pub struct RouteMetrics {
 }
 
 impl RouteMetrics {
+    fn new(name: &str, requests: &IntCounterVec, durations: &HistogramVec, decisions: &IntCounterVec) -> Self {
+        Self {
+            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| requests.with_label_values(&[name, class])),
+            duration: durations.with_label_values(&[name]),
+            allowed: [Known::Public, Known::Session, Known::Bearer]
+                .map(|known| decisions.with_label_values(&[name, "allow", known.label()])),
+        }
+    }
+
     /// Counts an answer by the class of its status.
     pub fn answered(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
@@ -93,6 +118,14 @@ pub enum Known {
 }
 
 impl Known {
+    /// Of somebody who is known.
+    pub fn of(proof: Proof) -> Self {
+        match proof {
+            Proof::Session => Self::Session,
+            Proof::Bearer => Self::Bearer,
+        }
+    }
+
     /// What logs and metrics call it.
     pub fn label(self) -> &'static str {
         match self {
@@ -121,15 +154,9 @@ impl Metrics {
             families.counters("decisions_total", "Decisions, by route, outcome and reason.", &["route", "decision", "reason"])?;
         let overhead = families.histograms("auth_overhead_seconds", "What deciding added to a request.", &["path"], OVERHEAD_BUCKETS)?;
         let cache = families.counters("jwt_cache_total", "Lookups of bearer tokens among those verified before.", &["result"])?;
-        let route_metrics = |name: &str| RouteMetrics {
-            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| requests.with_label_values(&[name, class])),
-            duration: durations.with_label_values(&[name]),
-            allowed: [Known::Public, Known::Session, Known::Bearer]
-                .map(|known| decisions.with_label_values(&[name, "allow", known.label()])),
-        };
         let metrics = Self {
-            routes: settings.policy.routes().iter().map(|route| route_metrics(&route.name)).collect(),
-            without_route: route_metrics(NO_ROUTE),
+            routes: Vec::new(),
+            without_route: RouteMetrics::new(NO_ROUTE, &requests, &durations, &decisions),
             overhead_session: overhead.with_label_values(&["session"]),
             overhead_bearer: overhead.with_label_values(&["bearer"]),
             overhead_public: overhead.with_label_values(&["public"]),
@@ -173,7 +200,17 @@ impl Metrics {
             )?,
             token_cache_hits: cache.with_label_values(&["hit"]),
             token_cache_misses: cache.with_label_values(&["miss"]),
+            attributes_dropped: families.counters(
+                "attributes_dropped_total",
+                "Attributes left out because their claim was of another type.",
+                &["provider", "attribute"],
+            )?,
             token_verifications: families.counters("jwt_verify_total", "Bearer tokens verified, by outcome.", &["provider", "outcome"])?,
+            revalidations: families.counters(
+                "revalidations_total",
+                "Bearer tokens that a provider was asked about again, by outcome.",
+                &["provider", "outcome"],
+            )?,
             key_fetches: families.counters("jwks_fetch_total", "Fetches of metadata and keys, by outcome.", &["provider", "outcome"])?,
             keys_fetched_at: families.gauges("jwks_fetched_timestamp_seconds", "When the keys in use were fetched.", &["provider"])?,
             unknown_keys: families.counters("jwks_unknown_kid_total", "Tokens that named a key nobody published.", &["provider"])?,
@@ -198,6 +235,13 @@ impl Metrics {
             dropped_cookies: families.counter("upstream_cookies_dropped_total", "Cookies of an app that carried Doorward's names.")?,
             lost_log_lines: families
                 .gauge("access_log_lines_lost", "Access log lines dropped since the start because the writer fell behind.")?,
+            audit_lines: families.counter("audit_lines_total", "Lines of the audit log written.")?,
+            audit_lines_lost: families.counter("audit_lines_lost_total", "Lines of the audit log that could not be written.")?,
+            audit_suppressed: families.counters(
+                "audit_lines_suppressed_total",
+                "Lines of the audit log not written because there were too many of their kind, by event.",
+                &["event"],
+            )?,
             certificates: families.gauges("tls_certificate_not_after_seconds", "When a certificate ends.", &["name"])?,
             sessions_known: families.gauge("sessions_known", "Sessions of the store that this process holds.")?,
             refreshes: families.counters("refreshes_total", "Refreshes of sessions' tokens, by outcome.", &["provider", "outcome"])?,
@@ -224,6 +268,16 @@ impl Metrics {
                 DURATION_BUCKETS,
             )?,
             store_errors: families.counters("store_errors_total", "Calls of the store that failed.", &["op"])?,
+            config_success: families.gauge("config_last_reload_success", "Whether the last configuration that was read is the one in use.")?,
+            config_read_at: families.gauge("config_last_reload_timestamp_seconds", "When the configuration in use was read.")?,
+            config_hash: families.gauges("config_hash_info", "The configuration in use, by a digest of its files.", &["hash"])?,
+            shadow_decisions: families.counters(
+                "shadow_decisions_total",
+                "Decisions of rules that are not enforced, by route, rule, outcome and reason.",
+                &["route", "rule", "decision", "reason"],
+            )?,
+            requests,
+            durations,
             decisions,
             registry: families.registry,
         };
@@ -233,7 +287,48 @@ impl Metrics {
         metrics.registry.register(Box::new(build))?;
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(metrics)
+        Ok(metrics.of(settings))
+    }
+
+    /// The same families with the routes of these settings: series go on.
+    #[must_use]
+    pub fn of(&self, settings: &Settings) -> Self {
+        let route = |name: &str| RouteMetrics::new(name, &self.requests, &self.durations, &self.decisions);
+        Self { routes: settings.policy.routes().iter().map(|known| route(&known.name)).collect(), ..self.clone() }
+    }
+
+    /// Forgets what is labelled with a route or a provider that these settings do not know, however it came to be: names that
+    /// change with every reload leave nothing behind.
+    pub fn prune(&self, settings: &Settings) {
+        let routes: HashSet<&str> = settings.policy.routes().iter().map(|route| &*route.name).chain([NO_ROUTE]).collect();
+        let providers: HashSet<&str> = settings.providers.iter().map(|provider| provider.name.as_str()).collect();
+        for family in [&self.requests, &self.decisions, &self.shadow_decisions, &self.upstream_errors] {
+            keep(family, "route", &routes);
+        }
+        keep(&self.durations, "route", &routes);
+        keep(&self.upstream_healthy, "route", &routes);
+        for family in [&self.logins_started, &self.logins, &self.token_verifications, &self.revalidations, &self.key_fetches, &self.unknown_keys, &self.refreshes] {
+            keep(family, "provider", &providers);
+        }
+        let attributes = settings.providers.iter().flat_map(|provider| provider.attributes.names()).collect();
+        keep(&self.attributes_dropped, "provider", &providers);
+        keep(&self.attributes_dropped, "attribute", &attributes);
+        for family in [&self.login_duration, &self.provider_requests, &self.refresh_duration] {
+            keep(family, "provider", &providers);
+        }
+        for family in [&self.keys_fetched_at, &self.provider_up] {
+            keep(family, "provider", &providers);
+        }
+    }
+
+    /// Says which configuration is in use, one at a time; `None`: it has no files.
+    pub fn configured(&self, hash: Option<&str>, now: Timestamp) {
+        if let Some(hash) = hash {
+            self.config_hash.with_label_values(&[hash]).set(1);
+            keep(&self.config_hash, "hash", &HashSet::from([hash]));
+        }
+        self.config_read_at.set(now.0);
+        self.config_success.set(1);
     }
 
     /// The counters of a route by its index; of none, those of requests without one.
@@ -271,6 +366,17 @@ impl Metrics {
         // Writing to memory fails only for a family without samples' names, which `gather` never yields.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
+    }
+}
+
+/// Removes the series whose `label` has another value than these.
+fn keep<B: MetricVecBuilder>(family: &MetricVec<B>, label: &str, values: &HashSet<&str>) {
+    for series in family.collect().iter().flat_map(|family| family.get_metric()) {
+        let labels: HashMap<&str, &str> = series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+        if labels.get(label).is_some_and(|value| !values.contains(value)) {
+            // It may be gone already.
+            let _ = family.remove(&labels);
+        }
     }
 }
 

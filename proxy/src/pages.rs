@@ -22,8 +22,8 @@ pub use page::Page;
 pub use templates::PagesFault;
 use templates::{SCRIPT, Templates};
 pub use views::{
-    Choice, DeniedPage, EmailForm, ErrorPage, Explained, FragmentPage, LoopCause, LoopPage, Missing, PickerPage, ResumePage,
-    SessionEndedFormPage, SignOutPage, SignedOutPage, What, Who, WhoamiPage,
+    Choice, DeniedPage, EmailForm, ErrorPage, Explained, FragmentPage, LoopCause, LoopPage, Missing, PickerPage, ProfileEntry, ResumePage,
+    SessionEndedFormPage, ShownAttribute, SignOutPage, SignedOutPage, What, Who, WhoamiPage,
 };
 pub use words::Words;
 

@@ -5,14 +5,17 @@
 mod denial;
 mod faces;
 
+use doorward_policy::access::explain::Verdict;
 use doorward_policy::access::{Challenge, CredentialFault, DenyReason};
 use doorward_policy::cors::Fields;
+use doorward_policy::identity::Proof;
 use doorward_policy::token::TokenFault;
 use http::header::{self, HeaderName, HeaderValue};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::manner::Manner;
-use crate::pages::{ErrorPage, Language, Pages};
+use crate::pages::{ErrorPage, FragmentPage, Language, Page, Pages};
 use crate::reply::Reply;
 pub use denial::deny_somebody;
 pub use faces::Face;
@@ -29,11 +32,14 @@ pub fn face(reason: DenyReason) -> Face {
         DenyReason::NoRoute => Face::NO_ROUTE,
         DenyReason::NoRule | DenyReason::Nobody => Face::CLOSED,
         DenyReason::Network => Face::NETWORK,
+        DenyReason::Time => Face::TIME,
+        DenyReason::NoRoles => Face::NO_ROLES,
         DenyReason::Role
         | DenyReason::Permission
         | DenyReason::Scope
         | DenyReason::Claim
         | DenyReason::EmailDomain
+        | DenyReason::Expression
         | DenyReason::Filter => Face::FORBIDDEN,
         DenyReason::IdentityTooLarge => Face::IDENTITY_TOO_LARGE,
         DenyReason::CannotVerify => Face::CANNOT_VERIFY,
@@ -79,20 +85,54 @@ fn with_hints(reply: Reply, manner: Manner, reason: DenyReason) -> Reply {
     }
 }
 
+/// The status that a browser gets, and the one that a script gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Statuses {
+    pub browser: u16,
+    pub script: u16,
+}
+
+/// What is answered where no app is asked; `None`: one is. Only who goes somewhere (`navigates`) is sent to sign in;
+/// `keeps_fragment` is the route's.
+pub fn statuses(verdict: Verdict, navigates: bool, keeps_fragment: bool) -> Option<Statuses> {
+    match verdict {
+        Verdict::Allow { .. } | Verdict::Own => None,
+        Verdict::Deny(reason) => Some(Statuses { browser: face(reason).status, script: face(reason).status }),
+        Verdict::Challenge(challenge) => {
+            let script = challenge_face(challenge).status;
+            let browser = match challenge {
+                _ if !navigates => script,
+                Challenge::SignIn(_) if keeps_fragment => Page::Fragment(&FragmentPage { login_url: "" }).status(),
+                Challenge::SignIn(_) | Challenge::StepUp(Proof::Session) => 302,
+                Challenge::Bearer(_) | Challenge::StepUp(Proof::Bearer) => script,
+            };
+            Some(Statuses { browser, script })
+        }
+    }
+}
+
+/// The face of what would change the decision.
+fn challenge_face(challenge: Challenge) -> Face {
+    match challenge {
+        Challenge::SignIn(_) => Face::LOGIN_REQUIRED,
+        Challenge::StepUp(_) => Face::STEP_UP,
+        Challenge::Bearer(None) => Face::TOKEN_REQUIRED,
+        Challenge::Bearer(Some(CredentialFault::MalformedBearer)) => Face::TOKEN_UNREADABLE,
+        Challenge::Bearer(Some(_)) => Face::INVALID_TOKEN,
+    }
+}
+
 /// A 401 for whoever cannot be sent to sign in (RFC 9110 §15.5.2: it names a scheme).
 pub fn unauthorized(pages: &Pages, asker: Asker<'_>, challenge: Challenge) -> Reply {
+    let shown = show(pages, asker, challenge_face(challenge), &[]);
     match challenge {
-        Challenge::SignIn(_) => {
-            show(pages, asker, Face::LOGIN_REQUIRED, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-        }
-        // What is missing is the rule's to say: whoever knows it adds the field (RFC 9470 §3).
-        Challenge::StepUp(_) => show(pages, asker, Face::STEP_UP, &[]),
         // RFC 6750 §3.1: no error code when no token was presented.
-        Challenge::Bearer(None) => {
-            show(pages, asker, Face::TOKEN_REQUIRED, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        Challenge::SignIn(_) | Challenge::Bearer(None) => shown.field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        // What is missing is the rule's to say: whoever knows it adds the field (RFC 9470 §3).
+        Challenge::StepUp(_) => shown,
+        Challenge::Bearer(Some(CredentialFault::MalformedBearer)) => {
+            shown.field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_request\""))
         }
-        Challenge::Bearer(Some(CredentialFault::MalformedBearer)) => show(pages, asker, Face::TOKEN_UNREADABLE, &[])
-            .field(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_request\"")),
         Challenge::Bearer(Some(fault)) => {
             // The one fault a client can do something about by itself.
             let expired = fault == CredentialFault::Token(TokenFault::Expired);
@@ -101,7 +141,7 @@ pub fn unauthorized(pages: &Pages, asker: Asker<'_>, challenge: Challenge) -> Re
             } else {
                 "Bearer error=\"invalid_token\""
             };
-            show(pages, asker, Face::INVALID_TOKEN, &[]).field(header::WWW_AUTHENTICATE, HeaderValue::from_static(value))
+            shown.field(header::WWW_AUTHENTICATE, HeaderValue::from_static(value))
         }
     }
 }

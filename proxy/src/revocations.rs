@@ -7,11 +7,11 @@
 //! nobody's session.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use doorward_policy::session::{Revocation, Revocations, Session, SessionFacts, What};
 use doorward_policy::time::Timestamp;
 use tokio::runtime::Handle;
@@ -49,8 +49,10 @@ pub struct RevocationList {
     /// By which entries are over.
     steady: Steady,
     store: Arc<dyn Store>,
-    /// No session lives longer.
-    lifetime: Duration,
+    /// No session lives longer, nor did since this process began; in seconds.
+    lifetime: AtomicU64,
+    /// Another store's list that takes the place of this one: it is told as well.
+    successor: ArcSwapOption<RevocationList>,
     metrics: Arc<Metrics>,
     control: Handle,
 }
@@ -83,10 +85,49 @@ impl RevocationList {
             reading: tokio::sync::Mutex::default(),
             steady: Steady::new(),
             store,
-            lifetime,
+            lifetime: AtomicU64::new(lifetime.as_secs()),
+            successor: ArcSwapOption::empty(),
             metrics,
             control,
         })
+    }
+
+    /// The list for another store, which takes the place of this one. What is known here counts there; what comes here from
+    /// now on is told there, and stored there.
+    pub fn succeeding<'i>(
+        before: &Arc<Self>,
+        issuers: impl IntoIterator<Item = &'i str>,
+        lifetime: Duration,
+        store: Arc<dyn Store>,
+    ) -> Arc<Self> {
+        let next = Self::new([], lifetime, store, before.metrics.clone(), before.control.clone());
+        before.successor.store(Some(next.clone()));
+        next.change(|set| *set = Revocations::clone(&before.current.load()));
+        *next.waiting() = before.waiting().clone();
+        next.serve(issuers, lifetime, Duration::from_secs(before.lifetime.load(Ordering::Relaxed)));
+        next
+    }
+
+    /// From now on also for sessions of these issuers, which live so long. What it holds lasts as long as those sessions may;
+    /// true when the store is to be read again, because it may know of an issuer that nobody here asked about.
+    pub fn keep_for<'i>(&self, issuers: impl IntoIterator<Item = &'i str>, lifetime: Duration) -> bool {
+        let before = Duration::from_secs(self.lifetime.fetch_max(lifetime.as_secs(), Ordering::Relaxed));
+        self.serve(issuers, lifetime, before)
+    }
+
+    fn serve<'i>(&self, issuers: impl IntoIterator<Item = &'i str>, lifetime: Duration, before: Duration) -> bool {
+        let mut news = false;
+        self.change(|set| {
+            news = set.keep_issuers(issuers);
+            set.prolong(lifetime.saturating_sub(before));
+        });
+        news
+    }
+
+    /// Reads the store from its beginning, as at the start.
+    pub async fn load_again(self: &Arc<Self>) {
+        *self.reading.lock().await = Reading::default();
+        self.load().await;
     }
 
     /// Whether the session behind `facts` counts no longer. Takes no lock; one load while nothing was ever revoked.
@@ -118,7 +159,7 @@ impl RevocationList {
     /// The same for a session of which no more is known.
     pub async fn end_id(self: &Arc<Self>, issuer: &str, id: &str, began: Timestamp, now: Timestamp) -> Result<(), StoreFault> {
         let what = What::Session { issuer: issuer.into(), id: id.into() };
-        let until = began.plus(self.lifetime).plus(SLACK);
+        let until = began.plus(self.lifetime()).plus(SLACK);
         self.add(Revocation { what, not_before: now, until }).await
     }
 
@@ -130,7 +171,11 @@ impl RevocationList {
 
     /// The entry that [`Self::end`] adds.
     pub fn entry(&self, what: What, not_before: Timestamp, now: Timestamp) -> Revocation {
-        Revocation { what, not_before, until: now.plus(self.lifetime).plus(SLACK) }
+        Revocation { what, not_before, until: now.plus(self.lifetime()).plus(SLACK) }
+    }
+
+    fn lifetime(&self) -> Duration {
+        Duration::from_secs(self.lifetime.load(Ordering::Relaxed))
     }
 
     /// Adds an entry. It counts at once in this process. Nobody who goes away meanwhile stops it from being stored.
@@ -138,6 +183,11 @@ impl RevocationList {
     /// # Errors
     /// [`StoreFault`]: it is not stored yet, and other processes do not know of it. It will be, as long as this process lives.
     pub async fn add(self: &Arc<Self>, entry: Revocation) -> Result<(), StoreFault> {
+        if let Some(next) = self.successor.load_full() {
+            // Here it counts for the requests that are still under way; there for all others, and there it is stored.
+            self.apply([&entry]);
+            return Box::pin(next.add(entry)).await;
+        }
         // Whoever signs out again and again makes no list longer.
         if self.current.load().covers(&entry, SLACK / 2) {
             return if self.waiting().is_empty() { Ok(()) } else { Err(StoreFault::Unreachable) };
@@ -172,20 +222,22 @@ impl RevocationList {
         }
     }
 
-    /// Follows the store, until its task is dropped.
-    pub async fn follow(self: Arc<Self>) {
+    /// Follows the store of the list in use, until its task is dropped.
+    pub async fn follow(in_use: impl Fn() -> Arc<Self>) {
         let mut swept = clock::now();
         loop {
-            self.read().await;
-            self.store_waiting().await;
+            let list = in_use();
+            list.read().await;
+            list.store_waiting().await;
             let now = clock::now();
             if now.since(swept) >= SWEEP || now < swept {
                 swept = now;
-                let over = self.steady.now();
-                self.change(|set| set.sweep(over));
+                let over = list.steady.now();
+                list.change(|set| set.sweep(over));
             }
-            self.metrics.revocations_active.set(i64::try_from(self.len()).unwrap_or(i64::MAX));
-            self.metrics.revocations_waiting.set(i64::try_from(self.waiting().len()).unwrap_or(i64::MAX));
+            list.metrics.revocations_active.set(i64::try_from(list.len()).unwrap_or(i64::MAX));
+            list.metrics.revocations_waiting.set(i64::try_from(list.waiting().len()).unwrap_or(i64::MAX));
+            drop(list);
             tokio::time::sleep(EVERY).await;
         }
     }
@@ -240,7 +292,7 @@ impl RevocationList {
         let current = self.current.load();
         let largest = current.largest_issuer().unwrap_or(entry.what.issuer());
         // It outlasts all others, so that they make room for the next: else each further one would end everybody's again.
-        let until = entry.until.max(now.plus(self.lifetime).plus(SLACK));
+        let until = entry.until.max(now.plus(self.lifetime()).plus(SLACK));
         let not_before = if largest == entry.what.issuer() { entry.not_before.max(now) } else { now };
         let everybody = Revocation { what: What::Issuer(largest.into()), not_before, until };
         tracing::error!(issuer = largest, "the store is full of revocations: everybody of this issuer signs in again");

@@ -16,31 +16,35 @@ use tokio::sync::watch;
 
 use crate::access_log::{AccessLog, RefusedLine, now_millis};
 use crate::admin::{self, Admin};
+use crate::audit;
 use crate::edge::Edge;
-use crate::hooks::{GrpcListeners, GrpcServing, HookDoor, Peers};
+use crate::hooks::{GrpcListeners, GrpcServing, HookDoor};
+use crate::keyring::Keyring;
 use crate::keys::Tempo;
-use crate::listen::{ConnectionEvents, Drained, Listeners, OurHosts, Purpose, Serving, TlsStores, info_of};
-use crate::runtime::{Runtime, RuntimeFault};
+use crate::listen::{ConnectionEvents, CurrentTerms, Drained, Listeners, OurHosts, Purpose, Serving, Terms, TlsStores, info_of};
+use crate::reload::{self, Reloader};
+use crate::revocations::RevocationList;
+use crate::runtime::{CurrentRuntime, Runtime, RuntimeFault};
+use crate::sessions::Sessions;
 use crate::streams;
-use crate::tls::{CertInfo, CertificateError, CertificateWatcher, TlsStore};
+use crate::tls::{CertificateError, TlsStore};
 
 /// Idle connections to apps that one world keeps.
 const UPSTREAM_POOL: usize = 256;
-/// How long the first look-up of upstream names may hold up the start.
-const FIRST_RESOLVE: Duration = Duration::from_secs(3);
 /// How long a token refresh may hold up a stop: what it brings is lost if it is not stored.
 const SETTLE: Duration = Duration::from_secs(10);
+/// How long the audit log may take to be written at the end.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// A running edge. Dropping it ends it at once; [`Doorward::stop`] lets requests in flight finish.
 #[derive(Debug)]
 pub struct Doorward {
-    runtime: Arc<Runtime>,
+    current: Arc<CurrentRuntime>,
+    reloader: Arc<Reloader>,
     serving: Option<Serving>,
     grpc: Option<GrpcServing>,
     admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
-    /// Keeps the certificates' files watched.
-    _watchers: Vec<CertificateWatcher>,
     /// Wakes what waits for the end on the admin listener.
     _shutdown: watch::Sender<bool>,
     control: Option<tokio::runtime::Runtime>,
@@ -66,32 +70,36 @@ impl Doorward {
         // Everything that waits for others (providers, names, health checks) runs here, never on a world's thread.
         let control = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
         let server = settings.server.clone();
-        let runtime = Arc::new(Runtime::new(settings, tempo, access_log, control.handle().clone())?);
-        let tls = tls_stores(&server)?;
+        let current = CurrentRuntime::new(Runtime::new(settings, tempo, access_log, control.handle().clone())?);
+        let runtime = current.get();
+        let terms = Terms::current(&server, tls_stores(&server)?);
         let listeners = Listeners::bind(&server)?;
         let grpc = GrpcListeners::bind(&server)?;
         let admin_listener = server.admin.map(|address| control.block_on(admin::bind(address))).transpose()?;
         let admin = admin_listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
 
-        control.block_on(async { tokio::join!(first_look(&runtime), runtime.revocations.load()) });
-        control.spawn(runtime.revocations.clone().follow());
-        for pool in runtime.upstreams.iter().flatten() {
-            control.spawn(pool.clone().keep_fresh(runtime.metrics.clone()));
+        let pools: Vec<_> = runtime.upstreams.iter().flatten().cloned().collect();
+        control.block_on(async { tokio::join!(reload::resolve(&pools), runtime.revocations.load()) });
+        for pool in pools {
+            pool.keep_fresh(control.handle(), runtime.metrics.clone());
         }
-        let watchers = [&tls.public, &tls.hooks].into_iter().flatten().filter_map(|store| watch_certificates(store, &runtime)).collect();
-        control.spawn(runtime.sessions.clone().sweep());
-        control.spawn(runtime.keyring.clone().follow(runtime.metrics.clone()));
-        control.spawn(streams::keep_swept(runtime.clone()));
+        let followed = current.clone();
+        control.spawn(RevocationList::follow(move || followed.get().revocations.clone()));
+        control.spawn(Sessions::keep_swept(current.clone()));
+        control.spawn(Keyring::follow(current.clone()));
+        control.spawn(streams::keep_swept(current.clone()));
         let draining = Arc::new(AtomicBool::new(false));
         let (shutdown, ended) = watch::channel(false);
+        let serving = serve(listeners, &server, terms.clone(), &current, &draining)?;
+        let reloader = Reloader::new(current.clone(), serving.admittance());
         if let Some(listener) = admin_listener {
-            control.spawn(Admin::new(runtime.clone(), draining.clone()).serve(listener, ended));
+            control.spawn(Admin::new(current.clone(), reloader.clone(), draining.clone()).serve(listener, ended));
         }
-        let hook_tls = tls.hooks.clone();
-        let serving = serve(listeners, &server, tls, &runtime, &draining)?;
-        let grpc = grpc.map(|grpc| grpc.serve(hook_tls, &runtime, Arc::new(Events(runtime.clone())))).transpose()?;
+        let grpc = grpc.map(|grpc| grpc.serve(terms, &current, Arc::new(Events(current.clone())))).transpose()?;
+        control.spawn(runtime.audit.clone().keep_summarising());
+        audit::started(&runtime);
         let (serving, control) = (Some(serving), Some(control));
-        Ok(Self { runtime, serving, grpc, admin, draining, _watchers: watchers, _shutdown: shutdown, control })
+        Ok(Self { current, reloader, serving, grpc, admin, draining, _shutdown: shutdown, control })
     }
 
     /// Where TLS is spoken.
@@ -119,8 +127,14 @@ impl Doorward {
         self.admin
     }
 
-    pub fn runtime(&self) -> &Arc<Runtime> {
-        &self.runtime
+    /// The configuration in use, with everything made from it.
+    pub fn runtime(&self) -> Arc<Runtime> {
+        self.current.get()
+    }
+
+    /// What puts another configuration in its place.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
     /// Says on `/readyz` that it is about to stop, so that a load balancer looks elsewhere.
@@ -131,7 +145,7 @@ impl Doorward {
     /// Stops: no new connections, requests in flight may finish within the configured time.
     pub fn stop(mut self) -> Drained {
         self.announce_stop();
-        let grace = self.runtime.settings.server.drain;
+        let grace = self.current.get().settings.server.drain;
         let drained = match (self.serving.take(), &self.control) {
             (Some(serving), Some(control)) => {
                 let grpc = self.grpc.take();
@@ -141,10 +155,15 @@ impl Doorward {
             }
             _ => Drained { clean: false },
         };
+        let runtime = self.current.get();
         if let Some(control) = &self.control {
-            control.block_on(self.runtime.sessions.settle(SETTLE));
+            control.block_on(runtime.sessions.settle(SETTLE));
         }
-        self.runtime.access_log.flush();
+        runtime.access_log.flush();
+        audit::stopped(&runtime, drained.clean);
+        if !runtime.audit.flush(FLUSH) {
+            tracing::error!("the end of the audit log could not be written");
+        }
         drained
     }
 }
@@ -156,28 +175,6 @@ impl Drop for Doorward {
             control.shutdown_background();
         }
     }
-}
-
-/// Names that are addresses already are known at once; the others are given a moment.
-async fn first_look(runtime: &Arc<Runtime>) {
-    let looks = futures::future::join_all(runtime.upstreams.iter().flatten().map(|pool| pool.resolve()));
-    if tokio::time::timeout(FIRST_RESOLVE, looks).await.is_err() {
-        tracing::warn!("some upstream names are not resolved yet; their routes answer 503 until they are");
-    }
-}
-
-fn watch_certificates(tls: &Arc<TlsStore>, runtime: &Arc<Runtime>) -> Option<CertificateWatcher> {
-    let metrics = runtime.metrics.clone();
-    let report = move |outcome: Result<Vec<CertInfo>, String>| {
-        metrics.certificate_reloads.with_label_values(&[if outcome.is_ok() { "ok" } else { "error" }]).inc();
-        match outcome {
-            Ok(certificates) => certificates.iter().for_each(|certificate| {
-                metrics.certificates.with_label_values(&[certificate.name.as_str()]).set(certificate.not_after);
-            }),
-            Err(text) => tracing::error!("certificates were not reloaded, the old ones stay: {text}"),
-        }
-    };
-    CertificateWatcher::start(tls.clone(), report).inspect_err(|error| tracing::warn!("certificate files are not watched: {error}")).ok()
 }
 
 /// Reads the certificates of whatever speaks TLS.
@@ -194,21 +191,21 @@ pub fn tls_stores(server: &Server) -> Result<TlsStores, CertificateError> {
 fn serve(
     listeners: Listeners,
     server: &Server,
-    tls: TlsStores,
-    runtime: &Arc<Runtime>,
+    terms: CurrentTerms,
+    current: &Arc<CurrentRuntime>,
     draining: &Arc<AtomicBool>,
 ) -> Result<Serving, StartFault> {
     let conf = Arc::new(ServerConf { threads: 1, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() });
-    let hooks = server.hooks.as_ref().map(|hooks| Arc::new(HookDoor::new(runtime.clone(), Peers::new(hooks), draining.clone())));
+    let hooks = server.hooks.as_ref().map(|_| Arc::new(HookDoor::new(current.clone(), draining.clone())));
     let factory = {
-        let runtime = runtime.clone();
-        move |_world: usize| Arc::new(Doors { proxy: Arc::new(http_proxy(&conf, Edge::new(runtime.clone()))), hooks: hooks.clone() })
+        let current = current.clone();
+        move |_world: usize| Arc::new(Doors { proxy: Arc::new(http_proxy(&conf, Edge::new(current.clone()))), hooks: hooks.clone() })
     };
     let hosts: OurHosts = {
-        let runtime = runtime.clone();
-        Arc::new(move |name: &str| runtime.serves_host(name))
+        let current = current.clone();
+        Arc::new(move |name: &str| current.get().serves_host(name))
     };
-    Ok(listeners.serve(tls, factory, hosts, Arc::new(Events(runtime.clone())))?)
+    Ok(listeners.serve(terms, factory, hosts, Arc::new(Events(current.clone())))?)
 }
 
 /// What a world does with a request: by the listener it came through.
@@ -230,19 +227,20 @@ impl HttpServerApp for Doors {
 }
 
 /// Counts and logs what never became a request.
-struct Events(Arc<Runtime>);
+struct Events(Arc<CurrentRuntime>);
 
 impl ConnectionEvents for Events {
     fn refused(&self, client: IpAddr, reason: &'static str, status: Option<u16>, request_id: &str) {
-        self.0.metrics.refused.with_label_values(&[reason]).inc();
-        self.0.access_log.write(&RefusedLine { time: now_millis(), request_id, client, status, decision: "refuse", reason });
+        let runtime = self.0.get();
+        runtime.metrics.refused.with_label_values(&[reason]).inc();
+        runtime.access_log.write(&RefusedLine { time: now_millis(), request_id, client, status, decision: "refuse", reason });
     }
 
     fn handshake(&self, outcome: &'static str) {
-        self.0.metrics.handshakes.with_label_values(&[outcome]).inc();
+        self.0.get().metrics.handshakes.with_label_values(&[outcome]).inc();
     }
 
     fn connection(&self, delta: i64) {
-        self.0.metrics.connections.add(delta);
+        self.0.get().metrics.connections.add(delta);
     }
 }

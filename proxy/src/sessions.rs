@@ -9,7 +9,7 @@ mod provider_session;
 mod refresh;
 mod reseal;
 
-pub use held::{Held, Known};
+pub use held::{Held, Known, Mapping};
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -26,15 +26,16 @@ use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::audit::{Audit, Cause};
 use crate::entropy::{self, NoEntropy};
 use crate::gate::cookie_fields;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::reply;
 use crate::revocations::RevocationList;
-use crate::runtime::ProviderRuntime;
+use crate::runtime::{CurrentRuntime, ProviderRuntime};
 use crate::store::{Store, StoreFault};
-use held::HeldSessions;
+use held::{HeldSessions, MappingId};
 use refresh::Refreshing;
 
 /// Everything about sessions that outlives a request.
@@ -44,11 +45,14 @@ pub struct Sessions {
     keyring: Arc<Keyring>,
     revocations: Arc<RevocationList>,
     store: Arc<dyn Store>,
-    held: HeldSessions,
+    held: Arc<HeldSessions>,
+    /// Whose mapping the identities of requests come from: each configuration has its own.
+    mapping: MappingId,
     refreshing: Refreshing,
-    resealing: Semaphore,
+    resealing: Arc<Semaphore>,
     control: Handle,
     metrics: Arc<Metrics>,
+    audit: Arc<Audit>,
     this: Weak<Self>,
 }
 
@@ -115,27 +119,42 @@ impl Sessions {
         providers: &[Arc<ProviderRuntime>],
         control: Handle,
         metrics: Arc<Metrics>,
+        audit: Arc<Audit>,
+        before: Option<&Self>,
     ) -> Arc<Self> {
+        // What is in another store is not held here.
+        let same = before.filter(|before| Arc::ptr_eq(&before.store, &store) && before.settings.session.store == settings.session.store);
         Arc::new_cyclic(|this| Self {
-            refreshing: Refreshing::new(&settings, providers),
-            resealing: Semaphore::new(reseal::AT_ONCE),
+            refreshing: Refreshing::new(&settings, providers, before.map(|before| &before.refreshing)),
+            resealing: before.map_or_else(|| Arc::new(Semaphore::new(reseal::AT_ONCE)), |before| before.resealing.clone()),
+            held: same.map(|before| before.held.clone()).unwrap_or_default(),
+            mapping: MappingId::next(),
             settings,
             keyring,
             revocations,
             store,
-            held: HeldSessions::default(),
             control,
             metrics,
+            audit,
             this: this.clone(),
         })
     }
 
     /// Forgets what is over, now and then, until its task is dropped.
-    pub async fn sweep(self: Arc<Self>) {
+    pub async fn keep_swept(current: Arc<CurrentRuntime>) {
         loop {
             tokio::time::sleep(SWEEP).await;
-            self.held.sweep(crate::clock::now());
-            self.metrics.sessions_known.set(i64::try_from(self.held.len()).unwrap_or(i64::MAX));
+            let sessions = current.get().sessions.clone();
+            sessions.held.sweep(crate::clock::now());
+            sessions.metrics.sessions_known.set(i64::try_from(sessions.held.len()).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Takes the place of `before`: where people may be away for less long now, that counts for those who are away already.
+    pub fn take_over(&self, before: &Self) {
+        let shorter = before.settings.session.idle.saturating_sub(self.settings.session.idle);
+        if Arc::ptr_eq(&self.held, &before.held) && !shorter.is_zero() {
+            self.held.shorten(shorter);
         }
     }
 
@@ -153,6 +172,11 @@ impl Sessions {
         Limits { idle: self.settings.session.idle, lifetime: self.settings.session.lifetime }
     }
 
+    /// What makes an identity of a session.
+    fn mapping(&self) -> Mapping<'_> {
+        Mapping { id: self.mapping, rules: self.settings.policy.mapping() }
+    }
+
     /// Where the session cookie of a host lives.
     pub fn place<'p>(&'p self, host: &'p str) -> CookiePlace<'p> {
         CookiePlace::of(host, self.settings.session.domain.as_deref())
@@ -168,16 +192,21 @@ impl Sessions {
     ///
     /// # Errors
     /// As for [`Self::find`]; and [`CredentialFault::CannotVerify`] when no new tokens are to be had.
-    pub async fn find_fresh(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
+    pub async fn find_fresh(&self, sealed: &[u8], host: &str, cause: Cause<'_>, now: Timestamp) -> Result<Live, CredentialFault> {
         let live = self.find(sealed, host, now).await?;
-        match &live.held {
+        let live = match &live.held {
             Some(held) => {
                 let held = held.clone();
-                self.fresh(&held, now).await?;
-                Ok(Live { renewal: live.renewal, ..self.live(held) })
+                self.fresh(&held, cause, now).await?;
+                Live { renewal: live.renewal, ..self.live(held) }
             }
-            None => Ok(live),
+            None => live,
+        };
+        // Of nobody in particular: who it is was read elsewhere when it began, or a refresh took that away.
+        if live.identity.user().is_none() {
+            return Err(CredentialFault::Session(SessionFault::NoUser));
         }
+        Ok(live)
     }
 
     /// The live session behind a cookie of `host`, as it is known. For what is about the session itself: nobody waits for a
@@ -245,7 +274,7 @@ impl Sessions {
         }
         self.store.create(&record.key(), bytes, until).await?;
         self.remember_provider_session(&record.session).await;
-        let held = Held::new(record, self.settings.policy.mapping(), until, crate::clock::now());
+        let held = Held::new(record, self.mapping(), until, crate::clock::now());
         held.seal.is(Some(self.keyring.keys().first()));
         self.held.insert(held, crate::clock::now());
         self.ticket(&ticket, host)

@@ -10,7 +10,9 @@ use doorward_policy::request::Target;
 use doorward_policy::time::Timestamp;
 use http::HeaderValue;
 
-use crate::access_log::{Line, cut, now_millis};
+use crate::access_log::{Line, now_millis};
+use crate::gate::Shadow;
+use crate::log_text::cut;
 use crate::manner::Manner;
 use crate::pages::Language;
 use crate::runtime::Runtime;
@@ -40,6 +42,7 @@ pub struct RequestState {
     pub renewal: Option<String>,
     pub decision: &'static str,
     pub reason: &'static str,
+    pub shadows: Vec<Shadow>,
     /// A WebSocket or server-sent events: silence is no fault.
     pub quiet: bool,
     pub body_limit: Option<u64>,
@@ -108,6 +111,7 @@ impl RequestState {
             renewal: None,
             decision: "deny",
             reason: "bad_request",
+            shadows: Vec::new(),
             quiet: false,
             body_limit: None,
             body_seen: 0,
@@ -158,6 +162,7 @@ impl RequestState {
             error: ended.map(|why| why.error()).or(self.error).or(finished.error),
             duration_ms: (took * 1e6).round() / 1e3,
             sent: finished.sent,
+            shadow: runtime.shadow_lines(self.route, &self.shadows),
         });
     }
 }

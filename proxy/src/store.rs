@@ -1,13 +1,14 @@
 //! What outlives a request, and with Redis a process: sessions, names that only one may have, and revocations.
 //!
 //! A store keeps bytes it cannot read: sessions are sealed before they come here, and the names of things are hashed. Every
-//! call is bounded and counted by [`Timed`], which is what [`open`] hands out.
+//! call is bounded and counted by [`Timed`], which is what [`Opened`] hands out.
 
 mod expiring;
 mod file;
 mod log;
 mod memory;
 mod name;
+mod opened;
 mod redis;
 mod split;
 mod timed;
@@ -15,21 +16,17 @@ mod timed;
 pub use file::{FILE, FileStore};
 pub use log::LIMIT as REVOCATIONS;
 pub use memory::MemoryStore;
+pub use opened::Opened;
 pub use redis::RedisStore;
 pub use split::SplitStore;
 pub use timed::{BOUND, Timed};
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorward_config::settings::{Settings, StoreKind};
 use doorward_policy::session::{Revocation, StoreKey};
 use doorward_policy::time::Timestamp;
-use tokio::runtime::Handle;
-
-use crate::metrics::Metrics;
 
 /// What was kept, as it was given.
 #[derive(Clone, PartialEq, Eq)]
@@ -129,23 +126,4 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Whether it can be used now.
     async fn is_well(&self) -> bool;
-}
-
-/// Opens the store that the configuration asks for. A Redis that is down is no error: it is connected to when it is there.
-///
-/// # Errors
-/// [`OpenFault`] names what cannot be used and what to do about it.
-pub fn open(settings: &Settings, control: &Handle, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>, OpenFault> {
-    let (session, state_dir) = (&settings.session, settings.server.state_dir.as_deref());
-    let store: Arc<dyn Store> = match (session.store, &session.redis, state_dir) {
-        (StoreKind::Redis | StoreKind::Cookie, Some(redis), _) => Arc::new(RedisStore::open(redis, control)?),
-        (StoreKind::Redis, None, _) => return Err(OpenFault("session.redis: missing, and `session.store` is `redis`".to_owned())),
-        (StoreKind::File | StoreKind::Cookie, _, Some(state_dir)) => Arc::new(FileStore::open(state_dir, control)?),
-        (StoreKind::File, _, None) => return Err(OpenFault("server.state_dir: missing, and `session.store` is `file`".to_owned())),
-        (StoreKind::Memory, _, Some(state_dir)) => {
-            Arc::new(SplitStore::new(MemoryStore::new(control), Arc::new(FileStore::open(state_dir, control)?)))
-        }
-        (StoreKind::Memory, _, None) | (StoreKind::Cookie, None, None) => MemoryStore::new(control),
-    };
-    Ok(Arc::new(Timed::new(store, metrics)))
 }

@@ -30,7 +30,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock;
 use crate::listen::Cutter;
-use crate::runtime::Runtime;
+use crate::runtime::CurrentRuntime;
 
 /// Streams are listed in this many parts, so that worlds and the sweep seldom wait for each other.
 const SHARDS: usize = 16;
@@ -257,12 +257,13 @@ impl Drop for StreamEntry {
 }
 
 /// Looks through the list for as long as the edge runs.
-pub async fn keep_swept(runtime: Arc<Runtime>) {
+pub async fn keep_swept(current: Arc<CurrentRuntime>) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = None;
     loop {
         ticks.tick().await;
+        let runtime = current.get();
         let revocations = runtime.revocations.current();
         let changed = known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &revocations));
         runtime.streams.sweep(clock::now(), changed, |facts| revocations.is_revoked(facts));

@@ -14,3 +14,4 @@ mod watcher;
 pub use certificate::{CertInfo, CertificateError};
 pub use store::TlsStore;
 pub use watcher::CertificateWatcher;
+pub(crate) use watcher::{is_change, watch_certificates};

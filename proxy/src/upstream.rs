@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +17,8 @@ use pingora::upstreams::peer::{ALPN, HttpPeer, PeerOptions};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use crate::metrics::Metrics;
 
@@ -32,7 +34,11 @@ const TRIES: usize = 64;
 /// The servers of one route.
 pub struct UpstreamPool {
     name: Box<str>,
+    /// What it was made from.
+    upstream: Upstream,
     balancer: LoadBalancer<RoundRobin>,
+    /// Keeps it fresh.
+    task: OnceLock<AbortHandle>,
     health: Option<Duration>,
     pub host: UpstreamHost,
     own_host: Box<str>,
@@ -45,21 +51,45 @@ impl std::fmt::Debug for UpstreamPool {
 }
 
 impl UpstreamPool {
-    /// Prepares a pool; nothing is resolved yet.
+    /// Prepares a pool; nothing is resolved yet. The addresses that the one before it knows are good until the same names
+    /// can be looked up again.
     ///
     /// # Errors
     /// A text when the upstream's CA cannot be used.
-    pub fn new(route: &str, upstream: &Upstream) -> Result<Self, String> {
+    pub fn new(route: &str, upstream: &Upstream, known: Option<&Self>) -> Result<Self, String> {
         let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref()).map(authorities).transpose()?;
         let template = peer_template(route, upstream, ca);
         let own_host = own_host(upstream);
-        let resolver = Resolver { servers: upstream.servers.clone(), template: template.clone() };
+        let known = known.filter(|known| known.upstream.servers == upstream.servers).map(UpstreamPool::addresses).unwrap_or_default();
+        let resolver = Resolver { servers: upstream.servers.clone(), template: template.clone(), known };
         let mut balancer = LoadBalancer::from_backends(Backends::new(Box::new(resolver)));
         if let Some(check) = &upstream.health {
             balancer.set_health_check(Box::new(health_check(check, upstream, &template, &own_host)?));
         }
         let health = upstream.health.as_ref().map(|check| check.every);
-        Ok(Self { name: route.into(), balancer, health, host: upstream.host.clone(), own_host: own_host.into() })
+        Ok(Self {
+            name: route.into(),
+            upstream: upstream.clone(),
+            balancer,
+            task: OnceLock::new(),
+            health,
+            host: upstream.host.clone(),
+            own_host: own_host.into(),
+        })
+    }
+
+    /// Whether it is what would be made for this route. What happens to the path is the route's business.
+    pub fn is_for(&self, route: &str, upstream: &Upstream) -> bool {
+        *self.name == *route && self.upstream == Upstream { rewrite: self.upstream.rewrite.clone(), ..upstream.clone() }
+    }
+
+    /// The route it belongs to.
+    pub fn route(&self) -> &str {
+        &self.name
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.balancer.backends().get_backend().iter().filter_map(|backend| backend.addr.as_inet().copied()).collect()
     }
 
     /// The next server that is well and not among `tried`, ready to connect to.
@@ -78,23 +108,24 @@ impl UpstreamPool {
         &self.own_host
     }
 
-    /// Resolves and checks until the task that runs it is dropped.
-    pub async fn keep_fresh(self: Arc<Self>, metrics: Arc<Metrics>) {
-        let mut next_resolve = tokio::time::Instant::now();
-        let every = self.health.unwrap_or(RESOLVE).min(RESOLVE);
-        loop {
-            if tokio::time::Instant::now() >= next_resolve {
-                self.resolve().await;
-                next_resolve = tokio::time::Instant::now() + RESOLVE;
-            }
-            if self.health.is_some() {
-                self.balancer.backends().run_health_check(true).await;
-            }
-            let backends = self.balancer.backends();
-            let well = backends.get_backend().iter().filter(|backend| backends.ready(backend)).count();
-            metrics.upstream_healthy.with_label_values(&[&*self.name]).set(i64::try_from(well).unwrap_or(i64::MAX));
-            tokio::time::sleep(every).await;
+    /// Resolves and checks on `control` for as long as the pool lives. Once for each pool.
+    pub fn keep_fresh(self: &Arc<Self>, control: &Handle, metrics: Arc<Metrics>) {
+        let task = control.spawn(freshen(Arc::downgrade(self), metrics));
+        if let Err(task) = self.task.set(task.abort_handle()) {
+            task.abort();
         }
+    }
+
+    /// How many servers are well, for the metric.
+    async fn look(&self, resolve: bool) -> usize {
+        if resolve {
+            self.resolve().await;
+        }
+        if self.health.is_some() {
+            self.balancer.backends().run_health_check(true).await;
+        }
+        let backends = self.balancer.backends();
+        backends.get_backend().iter().filter(|backend| backends.ready(backend)).count()
     }
 
     /// Looks the names up now; a failure keeps what was known.
@@ -105,10 +136,37 @@ impl UpstreamPool {
     }
 }
 
+impl Drop for UpstreamPool {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+}
+
+/// Keeps nothing alive while it waits.
+async fn freshen(pool: Weak<UpstreamPool>, metrics: Arc<Metrics>) {
+    let mut next_resolve = tokio::time::Instant::now();
+    loop {
+        let Some(pool) = pool.upgrade() else { return };
+        let resolve = tokio::time::Instant::now() >= next_resolve;
+        if resolve {
+            next_resolve = tokio::time::Instant::now() + RESOLVE;
+        }
+        let well = pool.look(resolve).await;
+        metrics.upstream_healthy.with_label_values(&[&*pool.name]).set(i64::try_from(well).unwrap_or(i64::MAX));
+        let every = pool.health.unwrap_or(RESOLVE).min(RESOLVE);
+        drop(pool);
+        tokio::time::sleep(every).await;
+    }
+}
+
 /// Turns names into addresses, each with the peer that connects to it.
 struct Resolver {
     servers: Vec<UpstreamServer>,
     template: HttpPeer,
+    /// Where the names led to when they were looked up last, by the pool before this one.
+    known: Vec<SocketAddr>,
 }
 
 #[async_trait]
@@ -124,6 +182,9 @@ impl ServiceDiscovery for Resolver {
         }
         match failed {
             // One name that fails does not take the others away; all of them failing changes nothing.
+            Some(_) if backends.is_empty() && !self.known.is_empty() => {
+                Ok((self.known.iter().map(|address| self.backend(*address)).collect(), HashMap::new()))
+            }
             Some(error) if backends.is_empty() => Err(pingora::Error::because(pingora::ErrorType::ConnectError, "lookup", error)),
             _ => Ok((backends, HashMap::new())),
         }

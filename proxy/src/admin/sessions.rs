@@ -6,6 +6,7 @@ use pingora::protocols::http::ServerSession;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::audit::{self, Cause};
 use crate::body;
 use crate::clock;
 use crate::runtime::Runtime;
@@ -13,6 +14,8 @@ use crate::runtime::Runtime;
 /// What an answer is made of.
 pub(super) type Answer = (StatusCode, Value);
 
+/// What the audit log calls it.
+const CALL: &str = "POST /sessions/end";
 const BODY_LIMIT: usize = 4 * 1024;
 /// Longest `sub` or `sid`, in bytes.
 const NAME_LIMIT: usize = 1024;
@@ -52,46 +55,59 @@ pub(super) async fn end(runtime: &Runtime, session: &mut ServerSession) -> Answe
     let Some(token) = &runtime.settings.server.admin_token else {
         return (StatusCode::NOT_FOUND, json!({ "error": "not_found", "message": "server.admin_token is not set" }));
     };
-    let client = session.client_addr().map(ToString::to_string).unwrap_or_default();
+    let address = session.client_addr().cloned();
+    let client = address.as_ref().map(ToString::to_string).unwrap_or_default();
+    let request_id = runtime.request_ids.next();
+    let cause = Cause { request_id: Some(&request_id), client: address.and_then(|address| Some(address.as_inet()?.ip().to_canonical())) };
     if !presents(&session.req_header().headers, token) {
-        tracing::warn!(client, "an admin call without the admin token was refused");
-        return (StatusCode::UNAUTHORIZED, json!({ "error": "unauthorized" }));
+        tracing::warn!(client, request_id, "an admin call without the admin token was refused");
+        audit::admin_refused(runtime, cause, CALL);
+        return (StatusCode::UNAUTHORIZED, json!({ "error": "unauthorized", "request_id": request_id }));
     }
-    let bad = |message: &str| (StatusCode::BAD_REQUEST, json!({ "error": "bad_request", "message": message }));
+    let bad = |message: &str| {
+        audit::admin_called(runtime, cause, CALL, "bad_request");
+        (StatusCode::BAD_REQUEST, json!({ "error": "bad_request", "message": message, "request_id": request_id }))
+    };
     if !is_json(&session.req_header().headers) {
         return bad("send `Content-Type: application/json`");
     }
     let content = match body::read(session, BODY_LIMIT).await {
         Ok(content) => content,
-        Err(body::BodyFault::TooLarge) => return (StatusCode::PAYLOAD_TOO_LARGE, json!({ "error": "body_too_large" })),
+        Err(body::BodyFault::TooLarge) => {
+            audit::admin_called(runtime, cause, CALL, "body_too_large");
+            return (StatusCode::PAYLOAD_TOO_LARGE, json!({ "error": "body_too_large", "request_id": request_id }));
+        }
         Err(_) => return bad("the content did not come whole"),
     };
     let Ok(order) = serde_json::from_slice::<Order>(&content) else {
         return bad("not a JSON object of `provider` or `issuer`, and `sub` or `sid`");
     };
     match order.what(runtime) {
-        Ok(what) => revoke(runtime, what, &client).await,
+        Ok(what) => revoke(runtime, what, &client, cause).await,
         Err(message) => bad(message),
     }
 }
 
-async fn revoke(runtime: &Runtime, what: What, client: &str) -> Answer {
+async fn revoke(runtime: &Runtime, what: What, client: &str, cause: Cause<'_>) -> Answer {
     let now = clock::now();
     // A `sid` is as good as a key to sign its owner out: it is not logged.
     let subject = match &what {
-        What::Subject { sub, .. } => Some(crate::access_log::cut(sub).to_owned()),
+        What::Subject { sub, .. } => Some(crate::log_text::cut(sub).to_owned()),
         What::Session { .. } | What::ProviderSession { .. } | What::Issuer(_) => None,
     };
     tracing::info!(by = "admin", client, what = what.label(), issuer = what.issuer(), subject, "sessions were ended");
     runtime.metrics.logouts.with_label_values(&["admin", "ok"]).inc();
     let entry: Revocation = runtime.revocations.entry(what, now, now);
-    let revoked = json!(entry);
+    let revoked = entry.clone();
     let stored = runtime.revocations.add(entry).await.is_ok();
-    (StatusCode::ACCEPTED, json!({ "revoked": revoked, "stored": stored }))
+    audit::admin_called(runtime, cause, CALL, "ok");
+    let provider = runtime.settings.providers.iter().find(|provider| provider.issuer == revoked.what.issuer());
+    audit::ended(runtime, cause, "admin", provider.map_or("", |provider| &provider.name), &revoked.what, stored);
+    (StatusCode::ACCEPTED, json!({ "revoked": revoked, "stored": stored, "request_id": cause.request_id }))
 }
 
 /// RFC 6750 §2.1, compared in constant time.
-fn presents(headers: &HeaderMap, token: &doorward_policy::secret::Secret<String>) -> bool {
+pub(super) fn presents(headers: &HeaderMap, token: &doorward_policy::secret::Secret<String>) -> bool {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let Some((scheme, presented)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else { return false };

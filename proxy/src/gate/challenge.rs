@@ -19,17 +19,11 @@ use crate::runtime::Runtime;
 impl Runtime {
     /// Whoever would be let in after signing in, or with a token, is told so in a form of use to them.
     pub(super) async fn challenge(&self, ask: &Ask<'_>, found: &Match<'_>, challenge: Challenge, identity: Option<&Identity>) -> Outcome {
-        let reason = match challenge {
-            Challenge::SignIn(None) => "no_session",
-            Challenge::SignIn(Some(fault)) => fault.label(),
-            Challenge::Bearer(None) => "no_token",
-            Challenge::Bearer(Some(fault)) => fault.label(),
-            Challenge::StepUp(_) => "step_up",
-        };
+        let reason = challenge.label();
         // A session of another provider on this host is still good where it belongs.
         // In a loop it is the evidence.
         let place = self.sessions.place(ask.target.host().name());
-        let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired | SessionFault::Revoked)))
+        let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired | SessionFault::Revoked | SessionFault::NoUser)))
             && !login::rounds::is_loop(self, ask);
         // Who is known steps up where he is known.
         let provider = identity.and_then(|identity| self.providers.iter().position(|own| own.settings().name == identity.provider()));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use doorward_policy::access::DenyReason;
 use doorward_policy::request::Target;
-use http::{Method, Version, header};
+use http::{HeaderMap, Method, Version, header};
 use pingora::apps::{HttpPersistentSettings, ReusedHttpStream};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -19,7 +19,6 @@ use super::dialect::{self, Dialect, Question};
 use super::guard::guarded;
 use super::oauth2_proxy;
 use super::original::{self, Original};
-use super::peers::Peers;
 use super::record::{self, Asked};
 use super::verdict::{self, Answer, Verdict};
 use crate::body::{self, BodyFault};
@@ -32,7 +31,7 @@ use crate::manner::Manner;
 use crate::pages::Language;
 use crate::reply::Reply;
 use crate::respond::{self, Asker};
-use crate::runtime::Runtime;
+use crate::runtime::{CurrentRuntime, Runtime};
 
 /// What a question may bring along unasked before the connection is given up.
 const UNASKED: usize = 64 * 1024;
@@ -49,8 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// Answers whoever is connected to a hook listener.
 #[derive(Debug)]
 pub struct HookDoor {
-    runtime: Arc<Runtime>,
-    peers: Peers,
+    current: Arc<CurrentRuntime>,
     draining: Arc<AtomicBool>,
 }
 
@@ -63,8 +61,8 @@ struct Visit {
 
 impl HookDoor {
     /// `draining` is true once the edge is about to stop.
-    pub fn new(runtime: Arc<Runtime>, peers: Peers, draining: Arc<AtomicBool>) -> Self {
-        Self { runtime, peers, draining }
+    pub fn new(current: Arc<CurrentRuntime>, draining: Arc<AtomicBool>) -> Self {
+        Self { current, draining }
     }
 
     /// Serves one request; gives back the connection where it can go on.
@@ -74,17 +72,18 @@ impl HookDoor {
         }
         // Not before: between two questions a connection only waits.
         let started = Instant::now();
-        let limits = &self.runtime.settings.server.limits;
+        let runtime = &*self.current.get();
+        let limits = &runtime.settings.server.limits;
         // HOOK-08: what a question brings along is not read; nobody waits for what may never come.
         let empty = session.is_body_empty();
         let goes_on = empty && !*shutdown.borrow() && session.req_header().version != Version::HTTP_10;
         session.set_keepalive(goes_on.then(|| limits.idle.as_secs().max(1)));
         session.set_write_timeout(Some(limits.idle));
 
-        let request_id = self.runtime.request_ids.next();
+        let request_id = runtime.request_ids.next();
         let peer = session.digest().and_then(info_of).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.peer.ip());
-        if let Err(reason) = self.peers.trust(peer, &session.req_header().headers) {
-            record::untrusted(&self.runtime, peer, &request_id, reason);
+        if let Err(reason) = trust(runtime, peer, &session.req_header().headers) {
+            record::untrusted(runtime, peer, &request_id, reason);
             let body = json!({
                 "error": "untrusted_peer",
                 "message": "Only proxies that server.hooks names may ask here.",
@@ -94,22 +93,22 @@ impl HookDoor {
             write(&mut session, Reply::json(403, &body), &request_id).await?;
             return end(session, empty).await;
         }
-        let content = match self.content(&mut session).await {
+        let content = match content(runtime, &mut session).await {
             Ok(content) => content,
             Err(fault) => {
                 let reason = fault.reason();
-                record::failed(&self.runtime, OWN, peer, &request_id, reason.label());
+                record::failed(runtime, OWN, peer, &request_id, reason.label());
                 session.set_keepalive(None);
                 let asker =
                     Asker { manner: Manner::Script, request_id: &request_id, login_url: None, prefix: "", language: Language::default() };
-                write(&mut session, respond::deny(&self.runtime.pages, asker, reason), &request_id).await?;
+                write(&mut session, respond::deny(&runtime.pages, asker, reason), &request_id).await?;
                 return end(session, empty).await;
             }
         };
-        let visit = match guarded(PATIENCE, self.visit(&session, &content, &request_id)).await {
+        let visit = match guarded(PATIENCE, self.visit(runtime, &session, &content, &request_id)).await {
             Ok(visit) => visit,
             Err(reason) => {
-                record::failed(&self.runtime, UNANSWERED, peer, &request_id, reason.label());
+                record::failed(runtime, UNANSWERED, peer, &request_id, reason.label());
                 session.set_keepalive(None);
                 let body = json!({ "error": "unavailable", "message": reason.to_string(), "request_id": request_id });
                 write(&mut session, Reply::json(503, &body), &request_id).await?;
@@ -121,30 +120,18 @@ impl HookDoor {
         let written = write(&mut session, visit.reply, &request_id).await;
         let protocol = if session.req_header().version == Version::HTTP_2 { "h2" } else { "http/1" };
         let asked = Asked { dialect: visit.dialect, peer, request_id: &request_id, protocol, started };
-        record::answered(&self.runtime, &asked, &visit.verdict, status, sent);
+        record::answered(runtime, &asked, &visit.verdict, status, sent);
         written?;
         end(session, empty).await
     }
 
-    /// What a browser, or a provider, posts to an endpoint of ours; nothing for any question.
-    async fn content(&self, session: &mut ServerSession) -> Result<Bytes, BodyFault> {
-        let request = session.req_header();
-        let target = incoming::authority(request)
-            .and_then(|authority| Target::parse(&request.method, authority, incoming::raw_target(request)).map_err(DenyReason::from));
-        match target.ok().and_then(|target| login::takes_content(&self.runtime, &target)) {
-            Some(limit) => body::read(session, limit).await,
-            None => Ok(Bytes::new()),
-        }
-    }
-
-    async fn visit(&self, session: &ServerSession, content: &[u8], request_id: &str) -> Visit {
-        let runtime = &*self.runtime;
+    async fn visit(&self, runtime: &Runtime, session: &ServerSession, content: &[u8], request_id: &str) -> Visit {
         let request = session.req_header();
         let question =
             Question { runtime, method: &request.method, authority: incoming::authority(request), headers: &request.headers, request_id };
         let raw = incoming::raw_target(request);
         let path = raw.split(|b| *b == b'?').next().unwrap_or(raw);
-        if let Some(rest) = self.below_check(path)
+        if let Some(rest) = below_check(runtime, path)
             && let Some((dialect, behind)) = Dialect::at(rest)
         {
             // A path that the dialect carries has its query with it.
@@ -162,7 +149,7 @@ impl HookDoor {
             let probe = matches!(request.method, Method::GET | Method::HEAD);
             if let Some(reply) = oauth2_proxy::plain(path, self.draining.load(Ordering::Acquire)).filter(|_| probe) {
                 let verdict =
-                    Verdict { original: None, route: None, rule: None, identity: None, decision: "own", reason: "probe", field: None };
+                    Verdict { original: None, route: None, rule: None, identity: None, decision: "own", reason: "probe", shadows: Vec::new(), field: None };
                 return Visit { dialect: Dialect::OAuth2Proxy.label(), verdict, reply };
             }
         }
@@ -180,12 +167,28 @@ impl HookDoor {
         };
         Visit { dialect: OWN, verdict, reply }
     }
+}
 
-    /// What follows `<prefix>/check`, byte for byte.
-    fn below_check<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
-        let rest = path.strip_prefix(self.runtime.settings.server.prefix.as_bytes())?.strip_prefix(b"/check")?;
-        (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+/// Whether the other end may ask. Where nobody is named, nobody may.
+fn trust(runtime: &Runtime, peer: IpAddr, headers: &HeaderMap) -> Result<(), &'static str> {
+    runtime.peers.as_ref().map_or(Err("hook_untrusted"), |peers| peers.trust(peer, headers))
+}
+
+/// What a browser, or a provider, posts to an endpoint of ours; nothing for any question.
+async fn content(runtime: &Runtime, session: &mut ServerSession) -> Result<Bytes, BodyFault> {
+    let request = session.req_header();
+    let target = incoming::authority(request)
+        .and_then(|authority| Target::parse(&request.method, authority, incoming::raw_target(request)).map_err(DenyReason::from));
+    match target.ok().and_then(|target| login::takes_content(runtime, &target)) {
+        Some(limit) => body::read(session, limit).await,
+        None => Ok(Bytes::new()),
     }
+}
+
+/// What follows `<prefix>/check`, byte for byte.
+fn below_check<'p>(runtime: &Runtime, path: &'p [u8]) -> Option<&'p [u8]> {
+    let rest = path.strip_prefix(runtime.settings.server.prefix.as_bytes())?.strip_prefix(b"/check")?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
 }
 
 /// Our own endpoints, for browsers that the other proxy sends on.
@@ -218,7 +221,7 @@ async fn own(runtime: &Runtime, original: Original, question: &Question<'_>, con
         })
     };
     let verdict =
-        Verdict { original: Some(original), route: None, rule: None, identity: None, decision: "own", reason: served.reason, field: None };
+        Verdict { original: Some(original), route: None, rule: None, identity: None, decision: "own", reason: served.reason, shadows: Vec::new(), field: None };
     (verdict, served.reply)
 }
 

@@ -21,7 +21,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -30,14 +30,12 @@ use tonic::{Code, Request, Response, Status};
 use super::dialect::Dialect;
 use super::envoy_grpc;
 use super::guard::{Unanswered, guarded};
-use super::peers::Peers;
 use super::record::{self, Asked};
 use crate::listen::{
-    ACCEPT_FAILED, Bound, ConnectionEvents, Drained, HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED, PREFACE_DEADLINE,
+    ACCEPT_FAILED, Bound, ConnectionEvents, CurrentTerms, Drained, HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED, PREFACE_DEADLINE,
     TOTAL_CAP, is_of_the_client,
 };
-use crate::runtime::Runtime;
-use crate::tls::TlsStore;
+use crate::runtime::{CurrentRuntime, Runtime};
 
 /// Questions that one connection may have open (RFC 9113 §6.5.2).
 const STREAMS: u32 = 256;
@@ -64,7 +62,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct GrpcListeners {
     bound: Vec<Bound>,
-    peers: Peers,
     /// As many as there are worlds.
     threads: usize,
 }
@@ -87,28 +84,30 @@ impl GrpcListeners {
     /// The system's, with the address in its text.
     pub fn bind(server: &Server) -> io::Result<Option<Self>> {
         let Some(hooks) = server.hooks.as_ref().filter(|hooks| !hooks.grpc.is_empty()) else { return Ok(None) };
-        let bound = hooks.grpc.iter().map(|address| Bound::new(*address, &hooks.grpc, None)).collect::<io::Result<_>>()?;
+        let bound = hooks.grpc.iter().map(|address| Bound::new(*address, &hooks.grpc, false)).collect::<io::Result<_>>()?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Some(Self { bound, peers: Peers::new(hooks), threads: server.cores.unwrap_or_else(cores).max(1) }))
+        Ok(Some(Self { bound, threads: server.cores.unwrap_or_else(cores).max(1) }))
     }
 
     /// Starts the threads. With `tls` the ports speak TLS, else HTTP/2 by prior knowledge (RFC 9113 §3.3).
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn serve(self, tls: Option<Arc<TlsStore>>, runtime: &Arc<Runtime>, events: Arc<dyn ConnectionEvents>) -> io::Result<GrpcServing> {
+    pub fn serve(
+        self,
+        terms: CurrentTerms,
+        current: &Arc<CurrentRuntime>,
+        events: Arc<dyn ConnectionEvents>,
+    ) -> io::Result<GrpcServing> {
         let addresses: Vec<SocketAddr> = self.bound.iter().map(|bound| bound.address).collect();
         let (stopping, stop) = watch::channel(false);
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(self.threads).thread_name("grpc").enable_all().build()?;
-        let limits = runtime.settings.server.limits.clone();
         let door = Arc::new(Door {
-            runtime: runtime.clone(),
-            peers: self.peers,
-            tls,
+            current: current.clone(),
+            terms,
             events,
-            places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
-            strangers: Arc::new(Semaphore::new(STRANGERS)),
-            limits,
+            places: Arc::default(),
+            strangers: Arc::default(),
         });
         let accepting = threads.spawn(async move {
             let mut loops: JoinSet<()> = self.bound.into_iter().map(|bound| accept(bound, door.clone(), stop.clone())).collect();
@@ -180,24 +179,36 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 /// What all connections have in common.
 struct Door {
-    runtime: Arc<Runtime>,
-    peers: Peers,
-    tls: Option<Arc<TlsStore>>,
+    current: Arc<CurrentRuntime>,
+    /// What holds for a new connection.
+    terms: CurrentTerms,
     events: Arc<dyn ConnectionEvents>,
     /// Of those who may ask; counted apart from clients'.
-    places: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
-    limits: Limits,
+    places: Arc<AtomicUsize>,
+    strangers: Arc<AtomicUsize>,
 }
 
 /// A place for one connection; given back when dropped.
 struct Place {
     events: Arc<dyn ConnectionEvents>,
-    _permit: OwnedSemaphorePermit,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Place {
+    /// One of `most`; `None` when all are taken.
+    fn take(taken: &Arc<AtomicUsize>, most: usize, events: &Arc<dyn ConnectionEvents>) -> Option<Self> {
+        if taken.fetch_add(1, Ordering::Relaxed) >= most {
+            taken.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        events.connection(1);
+        Some(Self { events: events.clone(), taken: taken.clone() })
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
         self.events.connection(-1);
     }
 }
@@ -205,27 +216,26 @@ impl Drop for Place {
 impl Door {
     fn admit(self: Arc<Self>, socket: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>, connections: &mut JoinSet<()>) {
         let peer = peer.ip().to_canonical();
-        let stranger = !self.peers.names(peer);
-        let places = if stranger { &self.strangers } else { &self.places };
-        let Ok(permit) = places.clone().try_acquire_owned() else { return self.events.refused(peer, TOTAL_CAP, None, "") };
-        self.events.connection(1);
-        let place = Place { events: self.events.clone(), _permit: permit };
+        let terms = self.terms.load_full();
+        let stranger = !self.current.get().peers.as_ref().is_some_and(|peers| peers.names(peer));
+        let (places, most) = if stranger { (&self.strangers, STRANGERS) } else { (&self.places, terms.limits.connections) };
+        let Some(place) = Place::take(places, most, &self.events) else { return self.events.refused(peer, TOTAL_CAP, None, "") };
         let stop = stop.clone();
         connections.spawn(async move {
             let _place = place;
             // RFC 896: an answer must not wait for the acknowledgement of the one before.
             let _ = socket.set_nodelay(true);
-            match &self.tls {
-                None => self.converse(socket, peer, stranger, stop).await,
+            match &terms.tls.hooks {
+                None => self.converse(socket, &terms.limits, peer, stranger, stop).await,
                 Some(store) => {
                     let shaking = TlsAcceptor::from(store.config()).accept(socket);
-                    let outcome = timeout(self.limits.handshake, shaking).await;
+                    let outcome = timeout(terms.limits.handshake, shaking).await;
                     match outcome {
                         Ok(Ok(stream)) => {
                             self.events.handshake(HANDSHAKE_COMPLETED);
                             // RFC 9113 §3.3: `h2` is agreed upon by ALPN; a client without ALPN may know better.
                             if stream.get_ref().1.alpn_protocol().is_none_or(|agreed| agreed == b"h2") {
-                                self.converse(stream, peer, stranger, stop).await;
+                                self.converse(stream, &terms.limits, peer, stranger, stop).await;
                             }
                         }
                         Ok(Err(error)) => {
@@ -240,11 +250,10 @@ impl Door {
     }
 
     /// Serves a connection until one of the two has had enough.
-    async fn converse<S>(self: &Arc<Self>, stream: S, peer: IpAddr, stranger: bool, mut stop: watch::Receiver<bool>)
+    async fn converse<S>(self: &Arc<Self>, stream: S, limits: &Limits, peer: IpAddr, stranger: bool, mut stop: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let limits = &self.limits;
         let traffic = Arc::new(Traffic::new());
         let visitor = Visitor { door: self.clone(), peer, traffic: traffic.clone() };
         let io = TokioIo::new(Counted { stream, traffic: traffic.clone() });
@@ -271,11 +280,11 @@ impl Door {
         connection.as_mut().graceful_shutdown();
         let _ = timeout(PATIENCE + PONG, connection).await;
     }
+}
 
-    fn message_limit(&self) -> usize {
-        // Method, host and path come twice.
-        self.limits.header_bytes.saturating_mul(2).saturating_add(BESIDES)
-    }
+fn message_limit(limits: &Limits) -> usize {
+    // Method, host and path come twice.
+    limits.header_bytes.saturating_mul(2).saturating_add(BESIDES)
 }
 
 /// Bounded streams, header lists and buffers.
@@ -326,16 +335,19 @@ impl hyper::service::Service<http::Request<Incoming>> for Visitor {
 impl Visitor {
     async fn answer(&self, mut request: http::Request<Incoming>) -> http::Response<tonic::body::Body> {
         let _busy = self.traffic.begin();
-        let door = &self.door;
-        let call = Call { peer: self.peer, request_id: door.runtime.request_ids.next(), started: Instant::now() };
+        // One configuration for the whole call.
+        let runtime = self.door.current.get();
+        let call = Call { peer: self.peer, request_id: runtime.request_ids.next(), started: Instant::now() };
         // HOOK-01: before a byte of the message is read.
-        if let Err(reason) = door.peers.trust(self.peer, request.headers()) {
-            record::untrusted(&door.runtime, self.peer, &call.request_id, reason);
+        let trusted = runtime.peers.as_ref().map_or(Err("hook_untrusted"), |peers| peers.trust(self.peer, request.headers()));
+        if let Err(reason) = trusted {
+            record::untrusted(&runtime, self.peer, &call.request_id, reason);
             return Status::permission_denied("only proxies that server.hooks names may ask here").into_http();
         }
-        let mut pending = Pending { visitor: self, call: &call, answered: false };
+        let mut pending = Pending { runtime: &runtime, call: &call, answered: false };
         request.extensions_mut().insert(call.clone());
-        let checks = AuthorizationServer::new(Checks(door.runtime.clone())).max_decoding_message_size(door.message_limit());
+        let checks = AuthorizationServer::new(Checks(runtime.clone()))
+            .max_decoding_message_size(message_limit(&runtime.settings.server.limits));
         let answer = guarded(PATIENCE, async move {
             let mut checks = checks;
             match tonic::codegen::Service::call(&mut checks, request).await {
@@ -347,20 +359,20 @@ impl Visitor {
         pending.answered = true;
         // A message is followed by its status; where there is none, the status comes first.
         if let Some(status) = Status::from_header_map(answer.headers()) {
-            self.failed(&call, fault(status.code()));
+            failed(&runtime, &call, fault(status.code()));
         }
         answer
     }
+}
 
-    fn failed(&self, call: &Call, reason: &'static str) {
-        record::failed(&self.door.runtime, Dialect::EnvoyGrpc.label(), self.peer, &call.request_id, reason);
-    }
+fn failed(runtime: &Runtime, call: &Call, reason: &'static str) {
+    record::failed(runtime, Dialect::EnvoyGrpc.label(), call.peer, &call.request_id, reason);
 }
 
 /// A call that waits for its answer. Whoever loses patience meanwhile (Envoy does after 200 ms, unless it is told
 /// otherwise) refuses the request by itself, and the log is to say so.
 struct Pending<'v> {
-    visitor: &'v Visitor,
+    runtime: &'v Runtime,
     call: &'v Call,
     answered: bool,
 }
@@ -368,7 +380,7 @@ struct Pending<'v> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            self.visitor.failed(self.call, "hook_cancelled");
+            failed(self.runtime, self.call, "hook_cancelled");
         }
     }
 }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::verdict::Verdict;
-use crate::access_log::{Line, RefusedLine, cut, now_millis};
+use crate::access_log::{Line, RefusedLine, now_millis};
+use crate::log_text::cut;
 use crate::runtime::Runtime;
 
 /// What metrics call the questions of those who may not ask.
@@ -46,6 +47,7 @@ pub fn answered(runtime: &Runtime, asked: &Asked<'_>, verdict: &Verdict, status:
         error: verdict.field,
         duration_ms: (took * 1e6).round() / 1e3,
         sent: sent as u64,
+        shadow: runtime.shadow_lines(verdict.route, &verdict.shadows),
     });
 }
 

@@ -9,7 +9,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::original::Original;
 use crate::clock;
 use crate::forward::{cookies_for_app, token_for_app};
-use crate::gate::{Admission, Ask, Outcome, Way};
+use crate::gate::{Admission, Ask, Outcome, Shadow, Way};
 use crate::manner::Manner;
 use crate::metrics::Known;
 use crate::pages::Language;
@@ -32,6 +32,7 @@ pub struct Verdict {
     pub identity: Option<Arc<Identity>>,
     pub decision: &'static str,
     pub reason: &'static str,
+    pub shadows: Vec<Shadow>,
     /// The field that could not be read, where that is the reason.
     pub field: Option<&'static str>,
 }
@@ -87,7 +88,7 @@ pub async fn judge(
     if !matches!(way, Way::Hook { again: true, .. }) {
         runtime.count(&admission);
     }
-    let Admission { route, rule, identity, outcome } = admission;
+    let Admission { route, rule, identity, outcome, shadows } = admission;
     let (decision, reason, answer) = match outcome {
         Outcome::Forward { permit, known, renewal, until: _, session } => {
             let renewal = renewal.filter(|_| is_personal(runtime, route.zip(rule), headers));
@@ -98,7 +99,7 @@ pub async fn judge(
         }
         Outcome::Answer { decision, reason, reply } => (decision, reason, Answer::Refuse(reply)),
     };
-    (Verdict { original: Some(original), route, rule, identity, decision, reason, field: None }, answer)
+    (Verdict { original: Some(original), route, rule, identity, decision, reason, shadows, field: None }, answer)
 }
 
 /// SESS-12: whether a cookie may stand on the app's answer. We do not see that answer, so it must be of a kind that no shared
@@ -128,7 +129,7 @@ pub fn refused(
     };
     let reply = respond::deny(&runtime.pages, asker, reason);
     runtime.metrics.stopped(crate::metrics::NO_ROUTE, "deny", reason.label());
-    let verdict = Verdict { original, route: None, rule: None, identity: None, decision: "deny", reason: reason.label(), field: None };
+    let verdict = Verdict { original, route: None, rule: None, identity: None, decision: "deny", reason: reason.label(), shadows: Vec::new(), field: None };
     (verdict, Answer::Refuse(reply))
 }
 

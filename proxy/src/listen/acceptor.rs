@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -16,7 +15,7 @@ use super::redirect::Redirect;
 use super::refusal::{ACCEPT_FAILED, PROXY_UNTRUSTED};
 use super::serving::{Bound, Stage};
 use super::world::{Arrival, Load, gave_up};
-use super::{ConnectionEvents, Purpose};
+use super::{ConnectionEvents, CurrentTerms, Purpose};
 
 /// After an error that the next `accept` would only repeat: no file descriptors, no memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -38,25 +37,28 @@ pub(super) struct Accepting {
     pub(super) caps: Arc<Caps>,
     pub(super) hook_caps: Arc<Caps>,
     pub(super) redirect: Arc<Redirect>,
+    pub(super) terms: CurrentTerms,
     pub(super) events: Arc<dyn ConnectionEvents>,
 }
 
 /// What a listener does with a connection.
 enum Door {
-    Worlds { lanes: Vec<Lane>, next: usize, purpose: Purpose, proxy_protocol: Option<Vec<IpNet>> },
+    /// `announced`: whose place among the listeners that demand a PROXY header it is.
+    Worlds { lanes: Vec<Lane>, next: usize, purpose: Purpose, terms: CurrentTerms, announced: Option<usize> },
     Redirect(Arc<Redirect>),
 }
 
 /// Accepts until the stage is `Drain`, then what is still queued, and ends.
 pub(super) fn run(accepting: Accepting, stage: watch::Receiver<Stage>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let Accepting { listen, hooks, redirecting, lanes, caps, hook_caps, redirect, events } = accepting;
+    let Accepting { listen, hooks, redirecting, lanes, caps, hook_caps, redirect, terms, events } = accepting;
     runtime.block_on(async move {
         let mut loops = JoinSet::new();
-        let listen = listen.into_iter().map(|bound| (Purpose::Public, bound));
-        let hooks = hooks.into_iter().map(|bound| (Purpose::Hooks, bound));
-        for (purpose, Bound { socket, address, proxy_protocol }) in listen.chain(hooks) {
-            let door = Door::Worlds { lanes: lanes.clone(), next: 0, purpose, proxy_protocol };
+        let listen = listen.into_iter().map(|bound| (Purpose::Public, bound)).enumerate();
+        let hooks = hooks.into_iter().map(|bound| (Purpose::Hooks, bound)).enumerate();
+        for (place, (purpose, Bound { socket, address, announced })) in listen.chain(hooks) {
+            let announced = announced.then_some(place);
+            let door = Door::Worlds { lanes: lanes.clone(), next: 0, purpose, terms: terms.clone(), announced };
             let caps = if purpose == Purpose::Hooks { &hook_caps } else { &caps };
             loops.spawn(accept(socket, address, door, caps.clone(), events.clone(), stage.clone()));
         }
@@ -141,15 +143,13 @@ impl Door {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let refused = |reason| events.refused(peer.ip(), reason, None, "");
         match self {
-            Self::Worlds { lanes, next, purpose, proxy_protocol } => {
+            Self::Worlds { lanes, next, purpose, terms, announced } => {
                 let mut permit = match caps.admit() {
                     Ok(permit) => permit,
                     Err(reason) => return refused(reason),
                 };
-                let announced = match proxy_protocol {
-                    Some(trusted) if !trusted.iter().any(|network| network.contains(&peer.ip())) => {
-                        return refused(PROXY_UNTRUSTED);
-                    }
+                let announced = match *announced {
+                    Some(place) if !may_announce(terms, place, peer.ip()) => return refused(PROXY_UNTRUSTED),
                     // The load balancer is not the client; the world counts when it knows who is.
                     Some(_) => true,
                     None => {
@@ -178,6 +178,13 @@ impl Door {
             }
         }
     }
+}
+
+/// Whether the peer is one of those that the listener at this place expects.
+fn may_announce(terms: &CurrentTerms, place: usize, peer: IpAddr) -> bool {
+    let terms = terms.load();
+    let trusted = terms.announcers.get(place).and_then(Option::as_ref);
+    trusted.is_some_and(|trusted| trusted.iter().any(|network| network.contains(&peer)))
 }
 
 /// To the world with the fewest connections; of equals, each in turn.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use ipnet::IpNet;
@@ -14,13 +15,17 @@ use crate::client_key::ClientKey;
 
 /// The counters; one for all listeners.
 pub(super) struct Caps {
+    bounds: ArcSwap<Bounds>,
+    live: AtomicUsize,
+    clients: DashMap<ClientKey, usize>,
+    events: Arc<dyn ConnectionEvents>,
+}
+
+struct Bounds {
     total: usize,
     per_client: usize,
     /// Proxies that many clients come through.
     shared: Vec<IpNet>,
-    live: AtomicUsize,
-    clients: DashMap<ClientKey, usize>,
-    events: Arc<dyn ConnectionEvents>,
 }
 
 /// A place for one connection; given back when dropped.
@@ -32,7 +37,13 @@ pub(super) struct Permit {
 impl Caps {
     /// Addresses in `shared` stand for many clients and count in the total only.
     pub(super) fn new(total: usize, per_client: usize, shared: Vec<IpNet>, events: Arc<dyn ConnectionEvents>) -> Arc<Self> {
-        Arc::new(Self { total, per_client, shared, live: AtomicUsize::new(0), clients: DashMap::new(), events })
+        let bounds = ArcSwap::from_pointee(Bounds { total, per_client, shared });
+        Arc::new(Self { bounds, live: AtomicUsize::new(0), clients: DashMap::new(), events })
+    }
+
+    /// Other bounds from now on; nobody who is in is sent away.
+    pub(super) fn change(&self, total: usize, per_client: usize, shared: Vec<IpNet>) {
+        self.bounds.store(Arc::new(Bounds { total, per_client, shared }));
     }
 
     pub(super) fn live(&self) -> usize {
@@ -41,7 +52,7 @@ impl Caps {
 
     /// A place in the total; the client is not known yet.
     pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, &'static str> {
-        if self.live.fetch_add(1, Ordering::Relaxed) >= self.total {
+        if self.live.fetch_add(1, Ordering::Relaxed) >= self.bounds.load().total {
             self.live.fetch_sub(1, Ordering::Relaxed);
             return Err(TOTAL_CAP);
         }
@@ -54,12 +65,13 @@ impl Permit {
     /// Counts the connection for its client as well.
     pub(super) fn count_for(&mut self, client: IpAddr) -> Result<(), &'static str> {
         let client = client.to_canonical();
-        if self.caps.shared.iter().any(|network| network.contains(&client)) {
+        let bounds = self.caps.bounds.load();
+        if bounds.shared.iter().any(|network| network.contains(&client)) {
             return Ok(());
         }
         let key = ClientKey::of(client);
         let mut count = self.caps.clients.entry(key).or_insert(0);
-        if *count >= self.caps.per_client {
+        if *count >= bounds.per_client {
             return Err(CLIENT_CAP);
         }
         *count += 1;

@@ -159,6 +159,8 @@ fn socket_address(address: IpAddr, port: u16) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn client(text: &str) -> Result<Parsed, Malformed> {
@@ -245,5 +247,50 @@ mod tests {
             assert_eq!(read(&mut &short[..]).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         }
         assert_eq!(read(&mut &b"\x16\x03\x01"[..]).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// Bytes that begin like a header, or like nothing.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let line = "PROXY (TCP4|TCP6|UNKNOWN|UDP4)? ?([0-9a-f.:]{0,16} ?){0,4}[0-9 +]{0,12}(\r\n|\n|\r)?".prop_map(String::into_bytes);
+        let binary = (prop::sample::select(vec![0x20u8, 0x21, 0x11, 0x22]), any::<u8>(), any::<u16>(), prop::collection::vec(any::<u8>(), 0..80));
+        let binary = binary.prop_map(|(command, family, length, rest)| {
+            [V2_SIGNATURE, &[command, if family < 128 { 0x11 } else { family }], &(length % 600).to_be_bytes(), &rest].concat()
+        });
+        prop_oneof![3 => line, 3 => binary, 1 => prop::collection::vec(any::<u8>(), 0..200)]
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_whatever_comes_is_a_header_or_none_within_a_bound(bytes in bytes(), chunk in 1usize..40) {
+            let mut wanted = 0;
+            // What is asked for, byte by byte, never goes beyond the largest header.
+            for end in 0..=bytes.len() {
+                match parse(&bytes[..end]) {
+                    Ok(Parsed::Incomplete(more)) => {
+                        prop_assert!(more > 0 && end + more <= V2_FIXED + V2_LIMIT);
+                        wanted = end + more;
+                    }
+                    Ok(Parsed::Complete(announced)) => {
+                        prop_assert!(end <= wanted, "{} of {}", end, wanted);
+                        // In whatever pieces it comes, the same is read and not a byte more.
+                        let mut reader = tokio::io::BufReader::with_capacity(chunk, &bytes[..]);
+                        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                        let mut rest = Vec::new();
+                        let read = runtime.block_on(async {
+                            let announced = read(&mut reader).await;
+                            tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut rest).await.unwrap();
+                            announced
+                        });
+                        prop_assert_eq!(read.unwrap(), announced);
+                        prop_assert_eq!(rest, &bytes[end..]);
+                        break;
+                    }
+                    Err(Malformed) => {
+                        prop_assert!(end + 1 >= bytes.len() || parse(&bytes[..end + 1]) == Err(Malformed), "what is no header becomes none");
+                        break;
+                    }
+                }
+            }
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_config::settings::Limits;
 use doorward_policy::request::Host;
 use doorward_policy::wire::{self, Head, HeadLimits, HeadScan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,24 +11,20 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::refusal::{HEADER_DEADLINE, REDIRECT_HOST, REDIRECT_METHOD};
-use super::{ConnectionEvents, OurHosts, answer};
+use super::{ConnectionEvents, CurrentTerms, OurHosts, answer};
 
 /// For writing the answer and for what the client still sends.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 
 pub(super) struct Redirect {
-    head: HeadLimits,
-    /// From accept to a whole head.
-    header: Duration,
-    public_port: u16,
+    terms: CurrentTerms,
     our_hosts: OurHosts,
     events: Arc<dyn ConnectionEvents>,
 }
 
 impl Redirect {
-    pub(super) fn new(limits: &Limits, public_port: u16, our_hosts: OurHosts, events: Arc<dyn ConnectionEvents>) -> Self {
-        let head = HeadLimits { bytes: limits.header_bytes, fields: limits.header_fields, ..HeadLimits::default() };
-        Self { head, header: limits.header, public_port, our_hosts, events }
+    pub(super) fn new(terms: CurrentTerms, our_hosts: OurHosts, events: Arc<dyn ConnectionEvents>) -> Self {
+        Self { terms, our_hosts, events }
     }
 
     /// One request, one answer, and the end.
@@ -44,7 +39,12 @@ impl Redirect {
 
     /// `None` when the client left, or never asked for anything.
     async fn answer(&self, stream: &mut TcpStream, client: IpAddr) -> Option<Vec<u8>> {
-        let deadline = Instant::now() + self.header;
+        let (limits, public_port) = {
+            let terms = self.terms.load();
+            (terms.limits.clone(), terms.public_port)
+        };
+        let limit = HeadLimits { bytes: limits.header_bytes, fields: limits.header_fields, ..HeadLimits::default() };
+        let deadline = Instant::now() + limits.header;
         let mut head = Vec::new();
         let mut scanned = 0;
         let mut chunk = [0; 2048];
@@ -56,15 +56,15 @@ impl Redirect {
                 Err(_) => return Some(self.refuse(client, HEADER_DEADLINE, 408)),
             };
             head.extend_from_slice(&chunk[..read]);
-            match wire::scan(&head, scanned, &self.head) {
+            match wire::scan(&head, scanned, &limit) {
                 HeadScan::Incomplete => scanned = head.len(),
                 HeadScan::Refused(fault) => return Some(self.refuse(client, fault.label(), fault.status())),
-                HeadScan::Complete(parts) => return Some(self.judge(&head, &parts, client)),
+                HeadScan::Complete(parts) => return Some(self.judge(&head, &parts, public_port, client)),
             }
         }
     }
 
-    fn judge(&self, head: &[u8], parts: &Head, client: IpAddr) -> Vec<u8> {
+    fn judge(&self, head: &[u8], parts: &Head, public_port: u16, client: IpAddr) -> Vec<u8> {
         // Anything else has already sent in the clear what it should not have; it must not be sent again unseen.
         if !matches!(&head[parts.method.clone()], b"GET" | b"HEAD") {
             return self.refuse(client, REDIRECT_METHOD, 403);
@@ -74,7 +74,7 @@ impl Redirect {
             return self.refuse(client, REDIRECT_HOST, 404);
         };
         // The host in its checked, canonical form, never the header as it came; the port is ours.
-        match self.public_port {
+        match public_port {
             443 => answer::redirect(&format!("https://{}{target}", host.name())),
             port => answer::redirect(&format!("https://{}:{port}{target}", host.name())),
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use doorward_config::settings::{Limits, Server};
+use doorward_config::settings::Server;
 use ipnet::IpNet;
 use pingora::apps::HttpServerApp;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -17,8 +17,7 @@ use super::acceptor::{self, Lane};
 use super::caps::Caps;
 use super::redirect::Redirect;
 use super::world::{self, Blueprint};
-use super::{ConnectionEvents, OurHosts};
-use crate::tls::TlsStore;
+use super::{ConnectionEvents, CurrentTerms, OurHosts, Terms};
 
 /// Connections that the system holds until we accept them.
 const BACKLOG: i32 = 1024;
@@ -39,27 +38,15 @@ pub struct Listeners {
     listen: Vec<Bound>,
     redirect: Vec<Bound>,
     hooks: Vec<Bound>,
-    limits: Limits,
-    public_port: u16,
     worlds: usize,
-    /// Proxies in front of us; each stands for many clients.
-    shared: Vec<IpNet>,
-    /// Who may ask on the hook listeners; the same holds for them, there.
-    peers: Vec<IpNet>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) socket: TcpListener,
     pub(crate) address: SocketAddr,
-    pub(crate) proxy_protocol: Option<Vec<IpNet>>,
-}
-
-/// The certificates of each kind of listener; `None`: it speaks no TLS.
-#[derive(Debug, Clone, Default)]
-pub struct TlsStores {
-    pub public: Option<Arc<TlsStore>>,
-    pub hooks: Option<Arc<TlsStore>>,
+    /// Connections begin with a PROXY header.
+    pub(crate) announced: bool,
 }
 
 /// Threads at work.
@@ -69,6 +56,7 @@ pub struct Serving {
     redirect_addresses: Vec<SocketAddr>,
     hook_addresses: Vec<SocketAddr>,
     caps: [Arc<Caps>; 2],
+    terms: CurrentTerms,
     stage: watch::Sender<Stage>,
     acceptor: JoinHandle<()>,
     worlds: Vec<JoinHandle<bool>>,
@@ -96,18 +84,14 @@ impl Listeners {
         let hooks: &[SocketAddr] = server.hooks.as_ref().map_or(&[], |hooks| &hooks.listen);
         let listened = server.listen.iter().map(|listen| &listen.address);
         let wanted: Vec<SocketAddr> = listened.chain(&server.redirect).chain(hooks).copied().collect();
-        let listen = server.listen.iter().map(|listen| Bound::new(listen.address, &wanted, listen.proxy_protocol.clone()));
-        let redirect = server.redirect.iter().map(|address| Bound::new(*address, &wanted, None));
+        let listen = server.listen.iter().map(|listen| Bound::new(listen.address, &wanted, listen.proxy_protocol.is_some()));
+        let redirect = server.redirect.iter().map(|address| Bound::new(*address, &wanted, false));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             listen: listen.collect::<io::Result<_>>()?,
             redirect: redirect.collect::<io::Result<_>>()?,
-            hooks: hooks.iter().map(|address| Bound::new(*address, &wanted, None)).collect::<io::Result<_>>()?,
-            limits: server.limits.clone(),
-            public_port: server.public_port,
+            hooks: hooks.iter().map(|address| Bound::new(*address, &wanted, false)).collect::<io::Result<_>>()?,
             worlds: server.cores.unwrap_or_else(cores).max(1),
-            shared: server.trusted_proxies.clone(),
-            peers: server.hooks.as_ref().map(|hooks| hooks.trusted_peers.clone()).unwrap_or_default(),
         })
     }
 
@@ -120,7 +104,13 @@ impl Listeners {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn serve<A, F>(self, tls: TlsStores, factory: F, our_hosts: OurHosts, events: Arc<dyn ConnectionEvents>) -> io::Result<Serving>
+    pub fn serve<A, F>(
+        self,
+        terms: CurrentTerms,
+        factory: F,
+        our_hosts: OurHosts,
+        events: Arc<dyn ConnectionEvents>,
+    ) -> io::Result<Serving>
     where
         A: HttpServerApp + Send + Sync + 'static,
         F: Fn(usize) -> Arc<A> + Send + Sync + 'static,
@@ -129,11 +119,14 @@ impl Listeners {
         let redirect_addresses = self.redirect.iter().map(|bound| bound.address).collect();
         let hook_addresses = self.hooks.iter().map(|bound| bound.address).collect();
         // Two sets: a flood from outside must not keep the proxies from asking.
-        let caps = |shared| Caps::new(self.limits.connections, self.limits.connections_per_client, shared, events.clone());
-        let (caps, hook_caps) = (caps(self.shared), caps(self.peers));
+        let now = terms.load_full();
+        let caps = |shared: &[IpNet]| {
+            Caps::new(now.limits.connections, now.limits.connections_per_client, shared.to_vec(), events.clone())
+        };
+        let (caps, hook_caps) = (caps(&now.shared), caps(&now.peers));
         let (stage, watch) = watch::channel(Stage::Serve);
-        let redirect = Arc::new(Redirect::new(&self.limits, self.public_port, our_hosts, events.clone()));
-        let blueprint = Arc::new(Blueprint { tls, limits: self.limits, events: events.clone() });
+        let redirect = Arc::new(Redirect::new(terms.clone(), our_hosts, events.clone()));
+        let blueprint = Arc::new(Blueprint { terms: terms.clone(), events: events.clone() });
         let factory = Arc::new(factory);
 
         let mut lanes = Vec::with_capacity(self.worlds);
@@ -172,6 +165,7 @@ impl Listeners {
             caps: caps.clone(),
             hook_caps: hook_caps.clone(),
             redirect,
+            terms: terms.clone(),
             events,
         };
         let work = move || {
@@ -180,7 +174,7 @@ impl Listeners {
             }
         };
         let acceptor = std::thread::Builder::new().name("acceptor".to_owned()).spawn(work)?;
-        Ok(Serving { addresses, redirect_addresses, hook_addresses, caps: [caps, hook_caps], stage, acceptor, worlds })
+        Ok(Serving { addresses, redirect_addresses, hook_addresses, caps: [caps, hook_caps], terms, stage, acceptor, worlds })
     }
 }
 
@@ -198,6 +192,11 @@ impl Serving {
     /// Where other proxies ask.
     pub fn hook_addresses(&self) -> &[SocketAddr] {
         &self.hook_addresses
+    }
+
+    /// What holds for whoever connects next.
+    pub fn admittance(&self) -> Admittance {
+        Admittance { caps: self.caps.clone(), terms: self.terms.clone() }
     }
 
     /// How many there are now, on all listeners.
@@ -227,9 +226,37 @@ impl Serving {
     }
 }
 
+/// What holds for whoever connects next, on every listener.
+#[derive(Clone)]
+pub struct Admittance {
+    caps: [Arc<Caps>; 2],
+    terms: CurrentTerms,
+}
+
+impl std::fmt::Debug for Admittance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admittance")
+    }
+}
+
+impl Admittance {
+    pub fn terms(&self) -> Arc<Terms> {
+        self.terms.load_full()
+    }
+
+    /// Other terms from now on; nobody who is in is sent away.
+    pub fn change(&self, terms: Terms) {
+        let [caps, hook_caps] = &self.caps;
+        let (total, per_client) = (terms.limits.connections, terms.limits.connections_per_client);
+        caps.change(total, per_client, terms.shared.clone());
+        hook_caps.change(total, per_client, terms.peers.clone());
+        self.terms.store(Arc::new(terms));
+    }
+}
+
 impl Bound {
     /// `wanted` are all addresses of the settings.
-    pub(crate) fn new(address: SocketAddr, wanted: &[SocketAddr], proxy_protocol: Option<Vec<IpNet>>) -> io::Result<Self> {
+    pub(crate) fn new(address: SocketAddr, wanted: &[SocketAddr], announced: bool) -> io::Result<Self> {
         let bind = || -> io::Result<(TcpListener, SocketAddr)> {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
             // A restart must not wait for the last connections' TIME-WAIT. No SO_REUSEPORT: two instances must not
@@ -248,6 +275,6 @@ impl Bound {
             Ok((socket, address))
         };
         let (socket, address) = bind().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on `{address}`: {error}")))?;
-        Ok(Self { socket, address, proxy_protocol })
+        Ok(Self { socket, address, announced })
     }
 }

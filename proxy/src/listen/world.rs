@@ -30,7 +30,7 @@ use super::head_guard::{GuardLimits, HeadGuard};
 use super::proxy_protocol::{self, Announced};
 use super::refusal::{HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED, PROXY_HEADER};
 use super::serving::Stage;
-use super::{ConnectionEvents, Purpose, TlsStores, h2_options, server_options};
+use super::{ConnectionEvents, CurrentTerms, Purpose, h2_options, server_options};
 
 /// A connection on its way from the acceptor.
 pub(super) struct Arrival {
@@ -63,8 +63,7 @@ impl Drop for Load {
 
 /// What every world is made from.
 pub(super) struct Blueprint {
-    pub(super) tls: TlsStores,
-    pub(super) limits: Limits,
+    pub(super) terms: CurrentTerms,
     pub(super) events: Arc<dyn ConnectionEvents>,
 }
 
@@ -80,11 +79,9 @@ pub(super) fn run<A: HttpServerApp + Send + Sync + 'static>(
     let clean = runtime.block_on(async move {
         let (shutdown, shutdown_watch) = watch::channel(false);
         let world = Arc::new(World {
-            app: Arc::new(Guarded::new(factory(index), &blueprint.limits)),
+            app: factory(index),
             shutdown: shutdown_watch,
             open: Mutex::default(),
-            guard_limits: guard_limits(&blueprint.limits, false),
-            hook_limits: guard_limits(&blueprint.limits, true),
             blueprint,
         });
         let mut connections = JoinSet::new();
@@ -130,13 +127,10 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
 }
 
 struct World<A> {
-    app: Arc<Guarded<A>>,
+    app: Arc<A>,
     shutdown: ShutdownWatch,
     /// Every connection past its handshake, to be told to close.
     open: Mutex<HashMap<usize, Arc<ConnectionState>>>,
-    guard_limits: GuardLimits,
-    /// The same where other proxies ask.
-    hook_limits: GuardLimits,
     blueprint: Arc<Blueprint>,
 }
 
@@ -152,6 +146,7 @@ impl<A> World<A> {
     }
 }
 
+/// `lone_expect`: where other proxies ask.
 fn guard_limits(limits: &Limits, lone_expect: bool) -> GuardLimits {
     let head = HeadLimits { bytes: limits.header_bytes, fields: limits.header_fields, lone_expect, ..HeadLimits::default() };
     GuardLimits { head, header: limits.header, idle: limits.idle }
@@ -159,7 +154,9 @@ fn guard_limits(limits: &Limits, lone_expect: bool) -> GuardLimits {
 
 async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, arrival: Arrival) {
     let Arrival { socket, peer, local, purpose, announced, mut permit, load: _load } = arrival;
-    let Blueprint { tls, limits, events } = &*world.blueprint;
+    let events = world.blueprint.events.clone();
+    let terms = world.blueprint.terms.load_full();
+    let (tls, limits) = (&terms.tls, &terms.limits);
     let deadline = Instant::now() + limits.handshake;
     let Ok(socket) = TcpStream::from_std(socket) else { return };
     // RFC 896: an answer must not wait for the acknowledgement of the one before.
@@ -186,7 +183,7 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, a
     };
     let Some(store) = store else {
         state.established();
-        return converse(world, conn, false, Ends { peer, client, local, purpose }, state).await;
+        return converse(world, conn, limits, false, Ends { peer, client, local, purpose }, state).await;
     };
     let acceptor = Acceptor::from_server_config(store.config());
     let stream = match timeout_at(deadline, acceptor.tls_handshake(conn)).await {
@@ -201,7 +198,7 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, a
     state.established();
 
     let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-    converse(world, stream, h2, Ends { peer, client, local, purpose }, state).await;
+    converse(world, stream, limits, h2, Ends { peer, client, local, purpose }, state).await;
 }
 
 /// Who is connected to what.
@@ -213,7 +210,7 @@ struct Ends {
 }
 
 /// One request after the other, each head judged before the app sees it.
-async fn converse<A, S>(world: Arc<World<A>>, stream: S, h2: bool, ends: Ends, state: Arc<ConnectionState>)
+async fn converse<A, S>(world: Arc<World<A>>, stream: S, limits: &Limits, h2: bool, ends: Ends, state: Arc<ConnectionState>)
 where
     A: HttpServerApp + Send + Sync + 'static,
     S: pingora::protocols::IO + 'static,
@@ -223,14 +220,15 @@ where
     let info = ConnectionInfo::new(peer, client, local, stream.get_ssl(), h2, purpose, state.clone());
     let Ok(response) = ResponseHeader::build(StatusCode::OK, Some(0)) else { return };
     let digest = Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(info))));
-    let limits = if purpose == Purpose::Hooks { world.hook_limits } else { world.guard_limits };
+    let app = Arc::new(Guarded::new(world.app.clone(), limits));
+    let limits = guard_limits(limits, purpose == Purpose::Hooks);
     let guard = HeadGuard::http1(stream, digest, state.clone(), limits, events.clone(), client.ip());
     let guard = if h2 { guard.into_h2() } else { guard };
 
     let _open = Open::new(&world, state);
     let mut next: Option<pingora::protocols::Stream> = Some(Box::new(guard));
     while let Some(stream) = next {
-        next = world.app.process_new(stream, &world.shutdown).await;
+        next = app.process_new(stream, &world.shutdown).await;
     }
 }
 

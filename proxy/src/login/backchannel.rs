@@ -10,6 +10,7 @@ use http::{HeaderValue, header};
 use serde_json::json;
 
 use super::Served;
+use crate::audit::{self, Cause};
 use crate::body;
 use crate::gate::Ask;
 use crate::keys::Budget;
@@ -60,6 +61,10 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     };
     if let Err(refusal) = outcome {
         tracing::warn!(request_id = ask.request_id, reason = refusal.label(), "a logout token signed nobody out");
+        // Of what counts here already there is a line that says so.
+        if refusal != Refusal::NotStored {
+            audit::sign_out_failed(runtime, ask, "back_channel", refusal.label());
+        }
     }
     Served { reason: if outcome.is_ok() { "signed_out_by_provider" } else { label }, reply }
 }
@@ -85,7 +90,8 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>) -> Result<(), Refusal> {
         LogoutTarget::Subject(sub) => What::Subject { issuer, sub },
     };
     tracing::info!(provider = settings.name, request_id = ask.request_id, what = what.label(), "signed out by the provider");
-    let stored = runtime.revocations.end(what, token.issued, ask.now).await;
+    let stored = runtime.revocations.end(what.clone(), token.issued, ask.now).await;
+    audit::ended(runtime, Cause::of(ask), "back_channel", &settings.name, &what, stored.is_ok());
     if stored.is_err() {
         // The same token must be welcome when it is tried again.
         let _ = runtime.store.give_back(&name, ask.request_id).await;
@@ -114,7 +120,8 @@ async fn verify_as(provider: &ProviderRuntime, raw: &str, may_fetch: bool, now: 
     let settings = provider.settings();
     let token = UnverifiedToken::parse(RawToken::new(raw), &settings.algorithms, TokenType::Logout).map_err(Refusal::Token)?;
     let expected = LogoutExpectation { issuer: &settings.issuer, client_id: &settings.client_id };
-    let known = if may_fetch { provider.keys.ready(Budget::SignOut).await } else { provider.keys.current() };
+    let keys = &provider.keys;
+    let known = if may_fetch { keys.believed_or_fetched(Budget::SignOut, now).await } else { keys.believed(now) };
     let mut current = known.ok_or(Refusal::ProviderDown)?;
     let first = token.verify_logout_token(&current.keys, &expected, now);
     // The keys may have changed since.

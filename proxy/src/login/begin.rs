@@ -1,11 +1,13 @@
 //! Sending a browser to its provider.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doorward_config::settings::{Provider, ResponseMode};
 use doorward_policy::access::{DenyReason, StepUp};
 use doorward_policy::login::{
-    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Asked, Attempt, AttemptEntropy, AuthorizationRequest, HandoffAttempt, Places,
+    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Asked, Attempt, AttemptEntropy, AuthorizationRequest, HandoffAttempt, IDP_HINT, Places,
     ROUNDS_COOKIE, ReturnTo, State, WishFault, parse_parameters,
 };
 use doorward_policy::session::Purpose;
@@ -14,8 +16,10 @@ use http::{HeaderValue, Method, header};
 use super::errand::Errand;
 use super::picker::{self, Said};
 use super::{Served, held_attempts, initiate, rounds, sign_in_path};
+use crate::audit;
 use crate::entropy::{self, NoEntropy};
 use crate::gate::Ask;
+use crate::idp::Filling;
 use crate::keys::Budget;
 use crate::manner::{Manner, is_prefetch};
 use crate::reply::Reply;
@@ -119,6 +123,7 @@ pub async fn begin(runtime: &Runtime, ask: &Ask<'_>, provider: usize, errand: &E
     let settings = provider.settings();
     let Some(current) = provider.keys.ready(Budget::SignIn).await else {
         runtime.metrics.logins.with_label_values(&[settings.name.as_str(), "error", "provider_unreachable"]).inc();
+        audit::sign_in_failed(runtime, ask, Some(&settings.name), "begin", "provider_unreachable");
         let reply = respond::show(&runtime.pages, runtime.asker(ask, None), Face::PROVIDER_DOWN, &[]);
         return reply.field(header::RETRY_AFTER, HeaderValue::from_static("10"));
     };
@@ -131,17 +136,19 @@ pub async fn begin(runtime: &Runtime, ask: &Ask<'_>, provider: usize, errand: &E
         return respond::show(&runtime.pages, runtime.asker(ask, None), Face::CANNOT_BEGIN, &[]);
     };
     let form = settings.response_mode == ResponseMode::FormPost;
+    let added = Added::of(settings, errand, &redirect_uri);
     let request = AuthorizationRequest {
         client_id: &settings.client_id,
         scope: &settings.scope,
         audience: settings.audience.as_deref(),
         organization: settings.organization.as_deref(),
-        connection: settings.connection.as_deref(),
-        extra: &settings.authorize,
+        connection: settings.connection.as_deref().or(added.connection.as_deref()),
+        extra: &added.extra,
         response_mode: form.then_some("form_post"),
         asked: &asked,
     };
-    let url = request.url(&current.metadata.authorization_endpoint, &sealed.attempt, &sealed.state);
+    let endpoint = settings.requests.authorize.url.as_ref().unwrap_or(&current.metadata.authorization_endpoint);
+    let url = request.url(endpoint, &sealed.attempt, &sealed.state);
     runtime.metrics.logins_started.with_label_values(&[settings.name.as_str()]).inc();
     // RFC 9700 §4.12: never 307, which would carry a form along.
     let status = if *ask.target.method() == Method::POST { 303 } else { 302 };
@@ -149,6 +156,28 @@ pub async fn begin(runtime: &Runtime, ask: &Ask<'_>, provider: usize, errand: &E
     // OIDC-12: only where another site's form brings the answer does the cookie come along with one.
     let reply = if form { reply.cross_site_cookie(&name, &sealed.cookie, age) } else { reply.cookie(&name, &sealed.cookie, age) };
     surplus(runtime, ask, host).iter().fold(reply, |reply, id| reply.without_attempt(id))
+}
+
+/// What the configuration adds to the request.
+struct Added<'s> {
+    extra: Cow<'s, BTreeMap<String, String>>,
+    connection: Option<String>,
+}
+
+impl<'s> Added<'s> {
+    /// A hint is a value in a template, or nothing: under its own name it is not passed on.
+    fn of(settings: &'s Provider, errand: &Errand, redirect_uri: &str) -> Self {
+        let template = &settings.requests.authorize;
+        if template.params.is_empty() {
+            return Self { extra: Cow::Borrowed(&settings.authorize), connection: None };
+        }
+        let idp_hint = errand.asked.wishes.get(IDP_HINT);
+        let filling = Filling { redirect_uri: Some(redirect_uri), idp_hint, ..Filling::of(&settings.client_id) };
+        let mut extra = settings.authorize.clone();
+        extra.extend(filling.params(template).map(|(name, value)| (name.to_owned(), value)));
+        let connection = extra.remove("connection");
+        Self { extra: Cow::Owned(extra), connection }
+    }
 }
 
 /// What this provider is asked for: of the wishes those that links to it may have, and whatever is demanded.

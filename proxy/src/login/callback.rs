@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 use self::claims::redeem;
 use self::failure::{Failure, Seen, failed, provider_error};
 use super::{Served, rounds};
+use crate::audit;
 use crate::entropy;
 use crate::gate::{Ask, cookie_fields};
 use crate::keys::Budget;
@@ -29,6 +30,8 @@ use crate::sessions::Live;
 
 /// Content of a form with a provider's answer at most, in bytes (OIDC-12).
 pub(super) const CONTENT_LIMIT: usize = 16 * 1024;
+/// What the audit log calls this part of a sign-in.
+const STEP: &str = "callback";
 
 /// `callback/<provider>`.
 pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>, index: usize) -> Served {
@@ -41,6 +44,9 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>, index: usize) -> Ser
     {
         let (reason, outcome) = (Failure::Attempt(*fault).label(), if reply.status < 400 { "recovered" } else { "error" });
         runtime.metrics.logins.with_label_values(&[name, outcome, reason]).inc();
+        if outcome == "error" {
+            audit::sign_in_failed(runtime, ask, Some(name), STEP, reason);
+        }
         return Served { reason, reply };
     }
     match outcome {
@@ -51,6 +57,7 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>, index: usize) -> Ser
         }
         Err(failure) => {
             runtime.metrics.logins.with_label_values(&[name, "error", failure.label()]).inc();
+            audit::sign_in_failed(runtime, ask, Some(name), STEP, failure.label());
             tracing::warn!(
                 provider = name,
                 request_id = ask.request_id,
@@ -101,6 +108,9 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, provider: &Arc<ProviderRuntime
     #[allow(clippy::cast_precision_loss)]
     let waited = ask.now.since(attempt.began).as_secs() as f64;
     let (claims, tokens) = redeem(runtime, provider, ask.client, attempt, code, ask.now).await?;
+    if runtime.settings.policy.mapping().user.of(&claims).is_none() {
+        return Err(Failure::NoUser);
+    }
     // OIDC-15: what was demanded must have come back, or the next request would only demand it again.
     if state.step_up.as_ref().is_some_and(|step_up| !step_up.met_by(&claims, ask.now)) {
         return Err(Failure::StepUp);
@@ -110,10 +120,13 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, provider: &Arc<ProviderRuntime
     }
     let session = begin_session(runtime, provider, &claims, ask.now)?;
     let replaced = replaced(runtime, ask, &state, &session).await;
+    let begun = audit::signing_in(runtime, &session);
     let cookie = runtime.sessions.begin(session, tokens, host).await?;
+    audit::signed_in(runtime, ask, begun);
     // SESS-02: after a step-up, or as somebody else, the session before it is over.
     if let Some(replaced) = replaced {
         runtime.sessions.end(&replaced.session).await;
+        audit::signed_out(runtime, ask, "replaced", &replaced);
     }
     // RFC 9110 §15.4.4: 303, so that the address with the code leaves the history and nothing is posted again.
     let reply = Reply::redirect(303, &state.return_to).begin_session(runtime.sessions.place(host), &cookie).without_attempt(&state.attempt);

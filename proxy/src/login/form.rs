@@ -12,10 +12,10 @@ use http::{Method, header};
 
 use super::Served;
 use super::session::live;
-use crate::access_log::cut;
 use crate::body::is_form;
 use crate::entropy::{self, token};
 use crate::gate::{Admission, Ask, Outcome, own_origin};
+use crate::log_text::cut;
 use crate::manner::Manner;
 use crate::pages::{Language, ResumePage, SessionEndedFormPage};
 use crate::reply::Reply;

@@ -13,6 +13,7 @@ use url::Url;
 use super::Served;
 use super::logout::without_cookies;
 use super::session::live;
+use crate::audit::{self, Cause};
 use crate::gate::Ask;
 use crate::reply::Reply;
 use crate::runtime::{ProviderRuntime, Runtime};
@@ -27,6 +28,7 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     }
     let Some((provider, sid)) = named(runtime, ask) else {
         runtime.attempts.bad_sign_out(ask.client);
+        audit::sign_out_failed(runtime, ask, "front_channel", "unreadable");
         return served(runtime, "unreadable", page(400, None, "This address is for an identity provider that ends a session."));
     };
     let settings = provider.settings();
@@ -40,6 +42,7 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     };
     if !known {
         runtime.attempts.bad_sign_out(ask.client);
+        audit::sign_out_failed(runtime, ask, "front_channel", "no_session");
         let text = if runtime.sessions.is_server_side() {
             RECEIVED
         } else {
@@ -51,7 +54,9 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     let what = What::ProviderSession { issuer: settings.issuer.as_str().into(), sid };
     tracing::info!(provider = settings.name, request_id = ask.request_id, "signed out by the provider's page");
     // What could not be stored is said there, counts here, and is stored later.
-    if runtime.revocations.end(what.clone(), ask.now, ask.now).await.is_ok()
+    let stored = runtime.revocations.end(what.clone(), ask.now, ask.now).await.is_ok();
+    audit::ended(runtime, Cause::of(ask), "front_channel", &settings.name, &what, stored);
+    if stored
         && let What::ProviderSession { issuer, sid } = &what
     {
         runtime.sessions.forget_provider_session(issuer, sid).await;

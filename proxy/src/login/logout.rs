@@ -13,6 +13,7 @@ use url::form_urlencoded::Serializer;
 
 use super::Served;
 use super::session::live;
+use crate::audit;
 use crate::body;
 use crate::clock;
 use crate::gate::{Ask, cookie_fields, own_origin};
@@ -144,9 +145,21 @@ async fn sign_out(runtime: &Runtime, ask: &Ask<'_>, wish: &Wish, at_provider: bo
             ("local", runtime.pages.signed_out(&page, Language::of(ask.headers)))
         }
     };
+    if let Some(live) = &live {
+        audit::signed_out(runtime, ask, kind_of(wish.everywhere, next.is_some()), live);
+    }
     let kind = if wish.everywhere { "everywhere" } else { kind };
     runtime.metrics.logouts.with_label_values(&[kind, if live.is_some() { "ok" } else { "no_session" }]).inc();
     Served { reason: "signed_out", reply: without_cookies(runtime, ask, reply) }
+}
+
+/// What the audit log calls it.
+fn kind_of(everywhere: bool, at_provider: bool) -> &'static str {
+    match (everywhere, at_provider) {
+        (true, _) => "everywhere",
+        (false, true) => "provider",
+        (false, false) => "local",
+    }
 }
 
 /// This session; where asked, all of the person's. True: whose they are is known.
@@ -186,12 +199,14 @@ async fn end_unread(runtime: &Runtime, ask: &Ask<'_>, everywhere: bool) -> bool 
         let Ok(session) = opened else { return false };
         let known = end_others(runtime, ask, &session, everywhere).await;
         runtime.sessions.end(&session).await;
+        audit::signed_out_unread(runtime, ask, kind_of(everywhere, false), Ok(&session));
         return known;
     }
     let Ok(ticket) = Ticket::open(sealed, &runtime.keys(), place) else { return false };
     for provider in &runtime.providers {
         let _ = runtime.revocations.end_id(&provider.settings().issuer, &ticket.id, ticket.began, ask.now).await;
     }
+    audit::signed_out_unread(runtime, ask, "local", Err(&ticket));
     false
 }
 

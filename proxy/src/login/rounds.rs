@@ -49,6 +49,7 @@ pub fn stop(runtime: &Runtime, ask: &Ask<'_>, evidence: Evidence, return_to: &Re
         Evidence::Fault(SessionFault::Expired) => &[LoopCause::Clock],
         Evidence::Fault(SessionFault::OtherProvider) => &[LoopCause::TwoProviders],
         Evidence::Fault(SessionFault::Revoked) => &[LoopCause::Revoked],
+        Evidence::Fault(SessionFault::NoUser) => &[],
     };
     Some(page(runtime, ask, causes, return_to))
 }

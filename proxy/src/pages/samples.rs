@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::page::Page;
 use super::views::{
-    Choice, DeniedPage, EmailForm, ErrorPage, Explained, FragmentPage, LoopCause, LoopPage, Missing, PickerPage, ResumePage,
-    SessionEndedFormPage, SignOutPage, SignedOutPage, What, Who, WhoamiPage,
+    Choice, DeniedPage, EmailForm, ErrorPage, Explained, FragmentPage, LoopCause, LoopPage, Missing, PickerPage, ProfileEntry, ResumePage,
+    SessionEndedFormPage, ShownAttribute, SignOutPage, SignedOutPage, What, Who, WhoamiPage,
 };
 use crate::respond::Face;
 
@@ -73,6 +73,7 @@ fn denials(text: &dyn Fn(&str) -> String, see: &mut dyn FnMut(&'static str, Page
         missing(What::Scope, &["device:read"]),
         missing(What::Claim, &[&claim]),
         missing(What::EmailDomain, &["acme.dev"]),
+        missing(What::Expression, &["claims.org_id == path.tenant"]),
     ];
     let partly = Who { name: None, email: None, user: Some(&user) };
     see("denied-much", Page::Denied(&denied(Some(partly), everything)));
@@ -99,15 +100,23 @@ fn sessions(text: &dyn Fn(&str) -> String, see: &mut dyn FnMut(&'static str, Pag
         user: Some(text("auth0|5f7c8ec7c33c6c004bbafe82")),
         email: Some(who.clone()),
         provider: text("Acme staff"),
+        profile: vec![ProfileEntry { what: "username", text: text("ada") }, ProfileEntry { what: "first_name", text: text("Ada") }],
         roles: many(&["admin", "editor"]),
         permissions: many(&["articles:write", "articles:publish", "devices:restart-after-maintenance"]),
+        attributes: vec![
+            ShownAttribute { label: text("Site"), values: many(&["Hamburg"]) },
+            ShownAttribute { label: text("Teams"), values: many(&["engines", "looms"]) },
+            ShownAttribute { label: text("Projects"), values: vec![] },
+        ],
         began: Duration::from_secs(25 * 60),
         ends: Duration::from_secs(7 * 3600),
         prefix: PREFIX.to_owned(),
         everywhere: true,
     };
     see("whoami", Page::Whoami(&whoami));
-    let bare = WhoamiPage { name: None, user: None, email: None, roles: vec![], permissions: vec![], everywhere: false, ..whoami };
+    let (profile, attributes) = (vec![], vec![]);
+    let nobody = WhoamiPage { name: None, user: None, email: None, profile, roles: vec![], permissions: vec![], attributes, ..whoami };
+    let bare = WhoamiPage { everywhere: false, ..nobody };
     see("whoami-bare", Page::Whoami(&bare));
 }
 

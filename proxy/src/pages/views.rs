@@ -94,6 +94,8 @@ pub enum What {
     Scope,
     Claim,
     EmailDomain,
+    /// The rule's `when`.
+    Expression,
 }
 
 /// A sign-in that begins again and again.
@@ -157,8 +159,10 @@ pub struct WhoamiPage {
     pub email: Option<String>,
     /// What the provider is called on pages.
     pub provider: String,
+    pub profile: Vec<ProfileEntry>,
     pub roles: Vec<String>,
     pub permissions: Vec<String>,
+    pub attributes: Vec<ShownAttribute>,
     /// How long ago the session began.
     #[serde(skip)]
     pub began: Duration,
@@ -170,6 +174,22 @@ pub struct WhoamiPage {
     /// All sessions of the person can be ended.
     #[serde(skip)]
     pub everywhere: bool,
+}
+
+/// A field of somebody's profile.
+#[derive(Debug, Serialize)]
+pub struct ProfileEntry {
+    /// A key of `whoami` in the words.
+    pub what: &'static str,
+    pub text: String,
+}
+
+/// An attribute that somebody has.
+#[derive(Debug, Serialize)]
+pub struct ShownAttribute {
+    pub label: String,
+    /// One text, or the elements of a list.
+    pub values: Vec<String>,
 }
 
 /// A form that was kept while somebody signed in again. It is sent on a click, never by itself.

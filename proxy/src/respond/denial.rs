@@ -16,7 +16,7 @@ use crate::runtime::Runtime;
 pub fn deny_somebody(runtime: &Runtime, ask: &Ask<'_>, found: &Match<'_>, reason: DenyReason, identity: Option<&Identity>) -> Reply {
     let asker = runtime.asker(ask, None);
     let Some(identity) = identity.filter(|_| is_about_rights(reason)) else { return deny(&runtime.pages, asker, reason) };
-    let explained = runtime.settings.server.explain_denials.then(|| explain(found, identity));
+    let explained = runtime.settings.server.explain_denials.then(|| explain(found, ask, identity));
     match asker.manner {
         Manner::Navigation | Manner::Page => page(runtime, ask, asker, reason, identity, explained),
         Manner::Script => script(runtime, asker, reason, explained),
@@ -25,12 +25,12 @@ pub fn deny_somebody(runtime: &Runtime, ask: &Ask<'_>, found: &Match<'_>, reason
 }
 
 fn is_about_rights(reason: DenyReason) -> bool {
-    use DenyReason::{Claim, EmailDomain, Filter, Permission, Role, Scope};
-    matches!(reason, Role | Permission | Scope | Claim | EmailDomain | Filter)
+    use DenyReason::{Claim, EmailDomain, Expression, Filter, NoRoles, Permission, Role, Scope};
+    matches!(reason, Role | Permission | Scope | Claim | EmailDomain | Expression | NoRoles | Filter)
 }
 
-fn explain(found: &Match<'_>, identity: &Identity) -> Explained {
-    let missing = found.rule.allow.lacked_by(identity).into_iter().map(|Lack { kind, names }| {
+fn explain(found: &Match<'_>, ask: &Ask<'_>, identity: &Identity) -> Explained {
+    let missing = found.lacked_by(identity, ask.target).into_iter().map(|Lack { kind, names }| {
         let what = match kind {
             LackKind::AnyRole => What::AnyRole,
             LackKind::Role => What::Role,
@@ -38,6 +38,7 @@ fn explain(found: &Match<'_>, identity: &Identity) -> Explained {
             LackKind::Scope => What::Scope,
             LackKind::Claim => What::Claim,
             LackKind::EmailDomain => What::EmailDomain,
+            LackKind::Expression => What::Expression,
         };
         Missing { what, names }
     });

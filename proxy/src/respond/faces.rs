@@ -39,6 +39,8 @@ faces! {
     // Who asks.
     CLOSED = 403 "forbidden";
     NETWORK = 403 "forbidden_network";
+    TIME = 403 "forbidden_time";
+    NO_ROLES = 403 "no_roles";
     FORBIDDEN = 403 "forbidden";
     IDENTITY_TOO_LARGE = 403 "identity_too_large";
     CANNOT_VERIFY = 503 "cannot_verify";

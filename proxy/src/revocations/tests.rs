@@ -97,6 +97,11 @@ fn facts(sid: &str) -> SessionFacts {
     SessionFacts::new(IDP, "id", Some(sid), "sub", clock::now().plus(SLACK))
 }
 
+fn follow(list: &Arc<RevocationList>) {
+    let list = list.clone();
+    tokio::spawn(RevocationList::follow(move || list.clone()));
+}
+
 async fn end(list: &Arc<RevocationList>, sid: &str) -> Result<(), StoreFault> {
     list.end(of_sid(sid), clock::now(), clock::now()).await
 }
@@ -110,7 +115,7 @@ async fn a_while() {
 async fn logout_05_what_one_process_revokes_the_others_refuse_within_a_second() {
     let store = Shared::new(true);
     let (one, other) = (list(&store), list(&store));
-    tokio::spawn(other.clone().follow());
+    follow(&other);
     assert_eq!(end(&one, "s").await, Ok(()));
     assert!(one.is_revoked(&facts("s")) && !one.is_revoked(&facts("t")));
     tokio::time::sleep(EVERY * 2).await;
@@ -127,7 +132,7 @@ async fn logout_15_a_start_loads_what_was_revoked_before() {
     assert!(after.is_revoked(&facts("s")));
     // Nobody else writes to it: it is not asked again.
     let reads = store.reads.load(Ordering::SeqCst);
-    tokio::spawn(after.follow());
+    follow(&after);
     a_while().await;
     assert_eq!(store.reads.load(Ordering::SeqCst), reads);
 }
@@ -139,7 +144,7 @@ async fn a_store_that_is_down_stops_no_start_and_is_read_once_it_is_back() {
     store.set_down(true);
     let after = list(&store);
     after.load().await;
-    tokio::spawn(after.clone().follow());
+    follow(&after);
     a_while().await;
     assert!(!after.is_revoked(&facts("s")));
     store.set_down(false);
@@ -151,8 +156,8 @@ async fn a_store_that_is_down_stops_no_start_and_is_read_once_it_is_back() {
 async fn a_revocation_that_could_not_be_stored_counts_here_and_is_stored_later() {
     let store = Shared::new(true);
     let (one, other) = (list(&store), list(&store));
-    tokio::spawn(one.clone().follow());
-    tokio::spawn(other.clone().follow());
+    follow(&one);
+    follow(&other);
     store.set_down(true);
     assert_eq!(end(&one, "s").await, Err(StoreFault::Unreachable));
     assert!(one.is_revoked(&facts("s")));
@@ -182,7 +187,7 @@ async fn logout_14_what_waits_for_the_store_is_bounded_and_never_revokes_less() 
 async fn logout_14_a_full_store_is_told_to_revoke_more() {
     let store = Shared::new(true);
     let (one, other) = (list(&store), list(&store));
-    tokio::spawn(other.clone().follow());
+    follow(&other);
     store.full.store(true, Ordering::SeqCst);
     assert_eq!(end(&one, "s").await, Ok(()));
     a_while().await;
@@ -198,7 +203,7 @@ async fn logout_12_whoever_goes_away_stops_no_revocation() {
         let mut asked = std::pin::pin!(end(&one, "s"));
         assert!(futures::poll!(asked.as_mut()).is_pending());
     }
-    tokio::spawn(other.clone().follow());
+    follow(&other);
     a_while().await;
     assert!(other.is_revoked(&facts("s")));
 }
@@ -225,4 +230,34 @@ async fn logout_14_a_sign_out_that_is_repeated_is_stored_once() {
     // Much later it is another one: the sessions that it may concern live longer.
     list.end(of_sid("s"), now, now.plus(SLACK)).await.unwrap();
     assert_eq!(list.metrics.revocations.with_label_values(&["provider_session"]).get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sess_40_a_list_for_another_store_begins_with_all_that_is_known() {
+    let (one, two) = (Shared::new(true), Shared::new(true));
+    let before = list(&one);
+    end(&before, "early").await.unwrap();
+    let next = RevocationList::succeeding(&before, [IDP], LIFETIME, two.clone());
+    assert!(next.is_revoked(&facts("early")) && !next.is_revoked(&facts("late")));
+    // Somebody who is still served under the configuration that was.
+    end(&before, "late").await.unwrap();
+    assert!(before.is_revoked(&facts("late")) && next.is_revoked(&facts("late")));
+    let third = list(&two);
+    third.load().await;
+    assert!(third.is_revoked(&facts("late")) && !third.is_revoked(&facts("early")), "it is stored where the next process looks");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sess_40_an_issuer_that_is_new_here_may_be_known_to_the_store() {
+    let store = Shared::new(true);
+    let other = "https://other.example.com/";
+    let of_other = Revocation { what: What::Issuer(other.into()), not_before: clock::now(), until: clock::now().plus(LIFETIME) };
+    store.revoke(&of_other).await.unwrap();
+    let list = list(&store);
+    list.load().await;
+    let theirs = SessionFacts::new(other, "id", None, "sub", clock::now().minus(LIFETIME));
+    assert!(!list.is_revoked(&theirs), "no session of it could live here");
+    assert!(!list.keep_for([IDP], LIFETIME) && list.keep_for([IDP, other], LIFETIME));
+    list.load_again().await;
+    assert!(list.is_revoked(&theirs));
 }

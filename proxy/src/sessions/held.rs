@@ -1,7 +1,8 @@
 //! Sessions of the store, as this process knows them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -32,9 +33,29 @@ pub struct Held {
     pub(super) seal: super::reseal::Seal,
 }
 
+/// Tells the mapping of one configuration from that of the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MappingId(u64);
+
+impl MappingId {
+    pub(super) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What makes an identity of a session's claims, and which configuration's it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Mapping<'m> {
+    pub(super) id: MappingId,
+    pub(super) rules: &'m IdentityMapping,
+}
+
 /// What is in it: replaced whole.
 #[derive(Debug)]
 pub struct Known {
+    /// By which `identity` was made. A request never sees one that another configuration made.
+    mapping: MappingId,
     pub record: Record,
     pub session: Arc<Session>,
     pub identity: Arc<Identity>,
@@ -42,16 +63,16 @@ pub struct Known {
 }
 
 impl Known {
-    pub fn new(record: Record, mapping: &IdentityMapping) -> Self {
+    pub fn new(record: Record, mapping: Mapping<'_>) -> Self {
         let session = Arc::new(record.session.clone());
-        let identity = Arc::new(Identity::from_session(record.session.clone(), mapping));
+        let identity = Arc::new(Identity::from_session(record.session.clone(), mapping.rules));
         let facts = session.facts();
-        Self { record, session, identity, facts }
+        Self { mapping: mapping.id, record, session, identity, facts }
     }
 }
 
 impl Held {
-    pub fn new(record: Record, mapping: &IdentityMapping, until: Timestamp, now: Timestamp) -> Self {
+    pub fn new(record: Record, mapping: Mapping<'_>, until: Timestamp, now: Timestamp) -> Self {
         Self {
             known: ArcSwap::from_pointee(Known::new(record, mapping)),
             until: AtomicI64::new(until.0),
@@ -68,8 +89,21 @@ impl Held {
         self.known.load_full()
     }
 
+    /// The same, with the identity that `mapping` makes of it. Where a configuration took the place of another, the first
+    /// request of each session makes it anew.
+    pub(super) fn known_by(&self, mapping: Mapping<'_>) -> Arc<Known> {
+        let known = self.known();
+        if known.mapping == mapping.id {
+            return known;
+        }
+        let again = Arc::new(Known::new(known.record.clone(), mapping));
+        // Another may have taken a newer record meanwhile: that one stays, and is made anew next time.
+        self.known.compare_and_swap(&known, again.clone());
+        again
+    }
+
     /// Takes a newer record; an older or equal one changes nothing.
-    pub fn adopt(&self, record: Record, mapping: &IdentityMapping) {
+    pub fn adopt(&self, record: Record, mapping: Mapping<'_>) {
         let next = Arc::new(Known::new(record, mapping));
         self.known.rcu(|known| if next.record.generation > known.record.generation { next.clone() } else { known.clone() });
     }
@@ -130,6 +164,14 @@ impl HeldSessions {
 
     pub(super) fn remove(&self, id: &str) -> Option<Arc<Held>> {
         self.by_id.remove(id).map(|(_, held)| held)
+    }
+
+    /// Ends come nearer by so much.
+    pub(super) fn shorten(&self, by: Duration) {
+        let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+        self.by_id.iter().for_each(|held| {
+            held.until.fetch_sub(by, Ordering::Relaxed);
+        });
     }
 
     pub(super) fn len(&self) -> usize {

@@ -44,7 +44,7 @@ impl Sessions {
 
     /// The session as it is known now.
     pub(super) fn live(&self, held: Arc<Held>) -> Live {
-        let known = held.known();
+        let known = held.known_by(self.mapping());
         Live {
             session: known.session.clone(),
             identity: known.identity.clone(),
@@ -64,7 +64,7 @@ impl Sessions {
             Ok(Some(stored)) => {
                 let record = Record::open(&stored.sealed, &self.keyring.keys(), &key);
                 let record = record.ok_or(CredentialFault::Session(SessionFault::Unreadable))?;
-                let held = Held::new(record, self.settings.policy.mapping(), stored.until, now);
+                let held = Held::new(record, self.mapping(), stored.until, now);
                 held.seal.is(KeyId::of(&stored.sealed));
                 Ok(self.held.insert(held, now))
             }
@@ -130,7 +130,7 @@ impl Sessions {
                 Ok(Some(stored)) => {
                     held.extend(stored.until);
                     if let Some(record) = Record::open(&stored.sealed, &this.keyring.keys(), &key) {
-                        held.adopt(record, this.settings.policy.mapping());
+                        held.adopt(record, this.mapping());
                     }
                 }
                 Ok(None) => {

@@ -23,6 +23,7 @@ use doorward_policy::time::Timestamp;
 use tokio::sync::watch;
 
 use super::{Held, Known, Sessions};
+use crate::audit::{Cause, KeptCause};
 use crate::clock;
 use crate::runtime::ProviderRuntime;
 use pace::{Pace, backed_off};
@@ -40,17 +41,24 @@ const SETTLE_STEP: Duration = Duration::from_millis(20);
 pub(super) struct Refreshing {
     /// `None`: nothing is refreshed.
     times: Option<RefreshTimes>,
-    providers: Vec<(Arc<ProviderRuntime>, Pace)>,
-    under_way: AtomicUsize,
+    providers: Vec<(Arc<ProviderRuntime>, Arc<Pace>)>,
+    /// Also those that began under a configuration that another has taken the place of.
+    under_way: Arc<AtomicUsize>,
 }
 
 impl Refreshing {
-    pub(super) fn new(settings: &Settings, providers: &[Arc<ProviderRuntime>]) -> Self {
+    /// `before` is of the configuration that was: providers that were left alone are left alone.
+    pub(super) fn new(settings: &Settings, providers: &[Arc<ProviderRuntime>], before: Option<&Self>) -> Self {
+        let pace = |provider: &ProviderRuntime| {
+            let mut known = before.iter().flat_map(|before| &before.providers);
+            let known = known.find(|(known, _)| known.settings().issuer == provider.settings().issuer);
+            known.map(|(_, pace)| pace.clone()).unwrap_or_default()
+        };
         let times = settings.session.refresh.filter(|_| settings.session.store.is_server_side());
         Self {
             times: times.map(|refresh| RefreshTimes { ahead: refresh.ahead, grace: refresh.grace }),
-            providers: providers.iter().map(|provider| (provider.clone(), Pace::default())).collect(),
-            under_way: AtomicUsize::new(0),
+            providers: providers.iter().map(|provider| (provider.clone(), pace(provider))).collect(),
+            under_way: before.map(|before| before.under_way.clone()).unwrap_or_default(),
         }
     }
 }
@@ -101,6 +109,8 @@ struct Demand {
 struct Landing {
     sessions: Arc<Sessions>,
     held: Arc<Held>,
+    /// The first who needed it.
+    cause: KeptCause,
     answer: watch::Sender<Option<Outcome>>,
 }
 
@@ -139,22 +149,29 @@ impl Sessions {
     /// # Errors
     /// [`CredentialFault::CannotVerify`] when that was too long ago and nothing new is to be had;
     /// [`CredentialFault::Session`] when the provider ended the session.
-    pub(super) async fn fresh(&self, held: &Arc<Held>, now: Timestamp) -> Result<Arc<Known>, CredentialFault> {
+    pub(super) async fn fresh(&self, held: &Arc<Held>, cause: Cause<'_>, now: Timestamp) -> Result<Arc<Known>, CredentialFault> {
         let known = held.known();
         let Some(times) = self.refreshing.times else { return Ok(known) };
         match times.freshness(&known.record.tokens, now) {
             Freshness::Fresh => Ok(known),
             Freshness::Due => {
-                self.demand(held, &known);
+                self.demand(held, &known, cause);
                 Ok(known)
             }
-            Freshness::Overdue => self.renewed(held, &known, times, false).await,
-            Freshness::Lapsed => self.renewed(held, &known, times, true).await,
+            Freshness::Overdue => self.renewed(held, &known, cause, times, false).await,
+            Freshness::Lapsed => self.renewed(held, &known, cause, times, true).await,
         }
     }
 
-    async fn renewed(&self, held: &Arc<Held>, known: &Known, times: RefreshTimes, lapsed: bool) -> Result<Arc<Known>, CredentialFault> {
-        let outcome = match self.demand(held, known) {
+    async fn renewed(
+        &self,
+        held: &Arc<Held>,
+        known: &Known,
+        cause: Cause<'_>,
+        times: RefreshTimes,
+        lapsed: bool,
+    ) -> Result<Arc<Known>, CredentialFault> {
+        let outcome = match self.demand(held, known, cause) {
             // The grace is there to go on in: only the first who come after the end wait.
             Some(demand) if demand.again && !lapsed => *demand.under_way.borrow(),
             Some(mut demand) => {
@@ -182,7 +199,7 @@ impl Sessions {
 
     /// Joins or starts a refresh; `None` when it is too early for another attempt, or there is nobody to ask. The lock is
     /// held for a few instructions.
-    fn demand(&self, held: &Arc<Held>, known: &Known) -> Option<Demand> {
+    fn demand(&self, held: &Arc<Held>, known: &Known, cause: Cause<'_>) -> Option<Demand> {
         let mut flight = held.refresh.flight();
         let again = flight.failures > 0;
         if let Some(under_way) = &flight.under_way {
@@ -200,7 +217,7 @@ impl Sessions {
         flight.under_way = Some(under_way.clone());
         drop(flight);
         self.refreshing.under_way.fetch_add(1, Ordering::Relaxed);
-        let landing = Landing { sessions: this, held: held.clone(), answer };
+        let landing = Landing { sessions: this, held: held.clone(), cause: cause.to_kept(), answer };
         self.control.spawn(async move {
             let sessions = landing.sessions.clone();
             sessions.fly(provider, &landing).await;

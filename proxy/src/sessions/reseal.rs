@@ -73,7 +73,7 @@ impl Sessions {
                 self.store.replace(&key, sealed).await?;
             }
             held.seal.is(Some(first));
-            held.adopt(record, self.settings.policy.mapping());
+            held.adopt(record, self.mapping());
             Ok(())
         };
         let outcome = written.await;

@@ -26,6 +26,8 @@ pub struct TlsStore {
     provider: Arc<CryptoProvider>,
     /// Who may connect at all, where not everybody may.
     clients: Option<Arc<dyn ClientCertVerifier>>,
+    /// The CA, in PEM, that makes that out.
+    client_ca: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -56,9 +58,33 @@ impl TlsStore {
     pub fn load_for(settings: &Tls, client_ca: Option<&[u8]>) -> Result<Arc<Self>, CertificateError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(CertificateError::Configuration)?;
+        Self::read(settings, client_ca, provider, tickets)
+    }
+
+    /// What is to take the place of `before`: that itself where nothing is new, files included.
+    ///
+    /// # Errors
+    /// As for [`Self::load_for`].
+    pub fn succeeding(before: &Arc<Self>, settings: &Tls, client_ca: Option<&[u8]>) -> Result<Arc<Self>, CertificateError> {
+        if before.client_ca.as_deref() != client_ca {
+            // A ticket stands for the certificate that was shown when it was given: not for one of another CA.
+            return Self::load_for(settings, client_ca);
+        }
+        let next = Self::read(settings, client_ca, before.provider.clone(), before.tickets.clone())?;
+        let same = before.settings() == *settings && before.fingerprint() == next.fingerprint();
+        Ok(if same { before.clone() } else { next })
+    }
+
+    fn read(
+        settings: &Tls,
+        client_ca: Option<&[u8]>,
+        provider: Arc<CryptoProvider>,
+        tickets: Arc<dyn ProducesTickets>,
+    ) -> Result<Arc<Self>, CertificateError> {
         let clients = client_ca.map(|pem| client_verifier(pem, &provider)).transpose()?;
         let current = Current::read(settings, &provider, &tickets, clients.as_ref())?;
-        Ok(Arc::new(Self { current: ArcSwap::from_pointee(current), tickets, provider, clients }))
+        let client_ca = client_ca.map(<[u8]>::to_vec);
+        Ok(Arc::new(Self { current: ArcSwap::from_pointee(current), tickets, provider, clients, client_ca }))
     }
 
     /// What a new connection takes.
@@ -87,6 +113,15 @@ impl TlsStore {
         let certificates = current.certificates.clone();
         self.current.store(Arc::new(current));
         Ok(certificates)
+    }
+
+    /// Reads the files again if they are not what they were: for changes that came before anybody watched.
+    pub(crate) fn catch_up(&self) {
+        if fingerprint_of(&self.settings()).is_some_and(|now| now != self.fingerprint())
+            && let Err(error) = self.reload()
+        {
+            tracing::error!("certificates were not reloaded, the old ones stay: {error}");
+        }
     }
 
     pub(super) fn settings(&self) -> Tls {

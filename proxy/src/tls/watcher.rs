@@ -12,6 +12,7 @@ use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, ne
 
 use super::store::{Fingerprint, fingerprint_of};
 use super::{CertInfo, TlsStore};
+use crate::metrics::Metrics;
 
 /// A pair of files is written one after the other; wait until both have come.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -74,6 +75,21 @@ impl CertificateWatcher {
     }
 }
 
+/// The same, with metrics and the log told of it. `None`: the system cannot watch the files.
+pub(crate) fn watch_certificates(tls: &Arc<TlsStore>, metrics: &Metrics) -> Option<CertificateWatcher> {
+    let (reloads, ends) = (metrics.certificate_reloads.clone(), metrics.certificates.clone());
+    let report = move |outcome: Result<Vec<CertInfo>, String>| {
+        reloads.with_label_values(&[if outcome.is_ok() { "ok" } else { "error" }]).inc();
+        match outcome {
+            Ok(certificates) => certificates.iter().for_each(|certificate| {
+                ends.with_label_values(&[certificate.name.as_str()]).set(certificate.not_after);
+            }),
+            Err(text) => tracing::error!("certificates were not reloaded, the old ones stay: {text}"),
+        }
+    };
+    CertificateWatcher::start(tls.clone(), report).inspect_err(|error| tracing::warn!("certificate files are not watched: {error}")).ok()
+}
+
 fn directories(settings: &Tls) -> BTreeSet<PathBuf> {
     let files = settings.certificates.iter().flat_map(|files| [&files.cert, &files.key]);
     let parent = |path: &PathBuf| match path.parent() {
@@ -84,7 +100,7 @@ fn directories(settings: &Tls) -> BTreeSet<PathBuf> {
 }
 
 /// Reading a file is an event too; answering it with another reading would never end.
-fn is_change(kind: &EventKind) -> bool {
+pub(crate) fn is_change(kind: &EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) => false,

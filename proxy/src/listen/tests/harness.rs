@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::listen::{ConnectionEvents, Listeners, Serving, TlsStores, connection_info};
+use crate::listen::{ConnectionEvents, Listeners, Serving, Terms, TlsStores, connection_info};
 use crate::tls::TlsStore;
 use crate::tls::testing::{self, Files};
 
@@ -268,7 +268,7 @@ impl Edge {
         let our_hosts = Arc::new(|host: &str| host == "app.example");
         let serving = Listeners::bind(&server)
             .unwrap()
-            .serve(TlsStores { public: Some(store.clone()), hooks: None }, factory, our_hosts, events.clone())
+            .serve(Terms::current(&server, TlsStores { public: Some(store.clone()), hooks: None }), factory, our_hosts, events.clone())
             .unwrap();
         Self { serving, events, upstream, store, files, app_certificate }
     }

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::deadlines::{PREFACE, frames, h2_get};
 use super::harness::*;
-use crate::listen::{Drained, Listeners, TlsStores};
+use crate::listen::{Drained, Listeners, Terms, TlsStores};
 
 #[tokio::test]
 async fn a_stop_finishes_what_was_begun_and_ends_the_rest() {
@@ -154,7 +154,7 @@ async fn a_world_that_cannot_start_is_an_error_and_not_a_hole() {
         let hosts = Arc::new(|_: &str| true);
         let server = Server { cores: Some(2), ..server.clone() };
         Listeners::bind(&server).unwrap().serve(
-            TlsStores { public: Some(edge.store.clone()), hooks: None },
+            Terms::current(&server, TlsStores { public: Some(edge.store.clone()), hooks: None }),
             factory,
             hosts,
             edge.events.clone(),

@@ -6,10 +6,10 @@ use http::{HeaderValue, header};
 
 use super::super::begin::login_url;
 use super::super::sign_in_path;
-use crate::access_log::cut;
 use crate::claims::ClaimsFault;
 use crate::gate::Ask;
 use crate::idp::ExchangeFault;
+use crate::log_text::cut;
 use crate::reply::Reply;
 use crate::respond::{self, Asker, Face};
 use crate::runtime::Runtime;
@@ -30,6 +30,8 @@ pub(super) enum Failure {
     AccessToken(TokenFault),
     /// The ID token and the access token are about two people.
     OtherSubject,
+    /// The claim that says who it is is not there, or says nothing.
+    NoUser,
     TooLarge(usize),
     /// Too many sign-ins from one client, or at one provider at once.
     TooMany,
@@ -68,6 +70,7 @@ impl Failure {
             Self::IdToken(fault) => fault.label(),
             Self::AccessToken(_) => "access_token",
             Self::OtherSubject => "other_subject",
+            Self::NoUser => "user_claim_missing",
             Self::TooLarge(_) => "session_too_large",
             Self::TooMany => "too_many",
             Self::ProviderDown => "provider_unreachable",
@@ -96,7 +99,7 @@ impl Failure {
             Self::Exchange(ExchangeFault::CodeRefused) => Face::CODE_REFUSED,
             Self::TooMany => Face::TOO_MANY_SIGN_INS,
             Self::TooLarge(_) => Face::SESSION_TOO_LARGE,
-            Self::Exchange(_) | Self::IdToken(_) | Self::AccessToken(_) | Self::OtherSubject | Self::Internal => Face::SIGN_IN_FAILED,
+            Self::Exchange(_) | Self::IdToken(_) | Self::AccessToken(_) | Self::OtherSubject | Self::NoUser | Self::Internal => Face::SIGN_IN_FAILED,
         }
     }
 
@@ -119,6 +122,7 @@ impl Failure {
             Self::StepUp => {
                 "the ID token lacks what the rule's step_up demands: `auth_time` not older than max_age, or `acr` (Auth0: an Action that asks for several factors)"
             }
+            Self::NoUser => "the claim that `identity.user` names is absent or empty: ask the provider for it, or name another",
             Self::TooLarge(_) => "fewer or shorter claims must be kept: see identity, headers and rules; or keep sessions in a store",
             Self::StoreDown => "the session store cannot be used: its own lines in this log say why",
             Self::ProviderDown => "the provider's metadata or keys cannot be had: the lines of `doorward_proxy::keys` say why",

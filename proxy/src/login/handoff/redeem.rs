@@ -7,6 +7,7 @@ use doorward_policy::session::{SessionFault, Tokens};
 use http::{HeaderValue, header};
 
 use super::CODE;
+use crate::audit;
 use crate::gate::{Ask, cookie_fields};
 use crate::login::errand::{Errand, once};
 use crate::login::picker::{self, Said};
@@ -116,7 +117,12 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, code: &HandoffCode) -> Result<
             if runtime.revocations.revokes(&session) {
                 return Err(Failure::Session(SessionFault::Revoked));
             }
-            Ok(runtime.sessions.begin(*session, Tokens::default(), host).await?)
+            let begun = audit::signing_in(runtime, &session);
+            let cookie = runtime.sessions.begin(*session, Tokens::default(), host).await?;
+            if let Some(session) = begun {
+                audit::handed_over(runtime, ask, &session);
+            }
+            Ok(cookie)
         }
         Handed::Ticket(ticket) if runtime.sessions.is_server_side() => {
             let live = runtime.sessions.named(&ticket, ask.now).await.map_err(|fault| match fault {
@@ -124,7 +130,9 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, code: &HandoffCode) -> Result<
                 _ => Failure::StoreDown,
             })?;
             runtime.belongs(&live.session, &providers).map_err(Failure::Session)?;
-            Ok(runtime.sessions.ticket(&ticket, host)?)
+            let cookie = runtime.sessions.ticket(&ticket, host)?;
+            audit::handed_over(runtime, ask, &live.session);
+            Ok(cookie)
         }
         // The store was changed on the way.
         Handed::Session(_) | Handed::Ticket(_) => Err(Failure::Session(SessionFault::Unreadable)),
@@ -134,6 +142,7 @@ async fn accept(runtime: &Runtime, ask: &Ask<'_>, code: &HandoffCode) -> Result<
 /// Begins anew where that may help, once and by itself; else says what happened.
 async fn failed(runtime: &Runtime, ask: &Ask<'_>, code: Option<&HandoffCode>, failure: Failure) -> Served {
     tracing::warn!(host = ask.target.host().name(), request_id = ask.request_id, reason = failure.label(), "hand-off failed");
+    audit::sign_in_failed(runtime, ask, None, "handoff", failure.label());
     let return_to = code.and_then(|code| ReturnTo::parse(&code.return_to, runtime).ok()).unwrap_or_else(ReturnTo::root);
     let forget = |reply: Reply| match code {
         Some(code) if !matches!(failure, Failure::Attempt(AttemptFault::Lost | AttemptFault::Foreign)) => {

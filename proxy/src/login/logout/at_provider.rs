@@ -8,11 +8,15 @@ use url::Url;
 use super::target::Target;
 use crate::entropy;
 use crate::gate::{Ask, own_origin};
+use crate::idp::Filling;
 use crate::runtime::Runtime;
 use crate::sessions::Live;
 
 /// An ID token longer than this makes an address that some servers refuse; then the provider is told less.
 const HINT_LIMIT: usize = 4 * 1024;
+
+/// Auth0's own sign-out.
+const AUTH0_LOGOUT: &str = "/v2/logout";
 
 /// A sign-out on its way to the provider.
 pub(super) struct SignOut<'s> {
@@ -42,11 +46,20 @@ impl SignOut<'_> {
         let held = self.live.held.as_ref().map(|held| held.known());
         let id_token = held.as_ref().and_then(|known| known.record.tokens.id_token.as_deref()).filter(|token| token.len() <= HINT_LIMIT);
         let back = self.back(settings);
-        match (settings.kind, end_session, id_token) {
-            (ProviderKind::Auth0, None, _) | (ProviderKind::Auth0, Some(_), None) => self.auth0(settings, &back),
-            (ProviderKind::Oidc, None, _) => None,
-            (_, Some(url), id_token) => Some(self.rp_initiated(settings, url, id_token, &back)),
+        let template = &settings.requests.logout;
+        let mut url = match (settings.kind, template.url.clone(), end_session) {
+            (ProviderKind::Auth0, Some(url), _) if url.path() == AUTH0_LOGOUT => self.auth0(settings, url, &back),
+            (_, Some(url), _) => self.rp_initiated(settings, url, id_token, &back),
+            (ProviderKind::Oidc, None, None) => return None,
+            (ProviderKind::Oidc, None, Some(url)) => self.rp_initiated(settings, url, id_token, &back),
+            (ProviderKind::Auth0, None, Some(url)) if id_token.is_some() => self.rp_initiated(settings, url, id_token, &back),
+            (ProviderKind::Auth0, None, _) => self.auth0(settings, Url::parse(&settings.issuer).ok()?.join(AUTH0_LOGOUT).ok()?, &back),
+        };
+        let filling = Filling { redirect_uri: Some(&back.address), id_token, ..Filling::of(&settings.client_id) };
+        for (name, value) in filling.params(template) {
+            url.query_pairs_mut().append_pair(name, &value);
         }
+        Some(url)
     }
 
     /// The one address that is registered there: with one host for all sign-ins, that host's; else this host's.
@@ -104,13 +117,12 @@ impl SignOut<'_> {
 
     /// Needs no ID token, and `returnTo` is checked against the application's list because the client is named. Its query is
     /// not part of what is checked.
-    fn auth0(&self, settings: &Provider, back: &Back) -> Option<Url> {
-        let mut url = Url::parse(&settings.issuer).ok()?.join("v2/logout").ok()?;
+    fn auth0(&self, settings: &Provider, mut url: Url, back: &Back) -> Url {
         let address = match self.state(back).filter(|_| back.ours) {
             Some(state) => format!("{}?state={state}", back.address),
             None => back.address.clone(),
         };
         url.query_pairs_mut().append_pair("client_id", &settings.client_id).append_pair("returnTo", &address);
-        Some(url)
+        url
     }
 }

@@ -8,8 +8,9 @@ use doorward_policy::session::{Freshness, KeyId, Record, SessionFault, StoreKey}
 use super::answer::{Brought, ask};
 use super::pace::Pace;
 use super::{Landing, Lease, Outcome, lease};
+use crate::audit::{self, Kind, Refresh};
 use crate::runtime::ProviderRuntime;
-use crate::sessions::{Held, Sessions};
+use crate::sessions::{Held, Known, Sessions};
 use crate::store::StoreFault;
 use crate::{clock, entropy};
 
@@ -69,8 +70,10 @@ impl Sessions {
         let (provider, pace) = &self.refreshing.providers[provider];
         let held = &landing.held;
         let key = held.known().record.key();
+        let before = held.known();
         let tell = |ending: Ending, outcome| {
             self.metrics.refreshes.with_label_values(&[provider.settings().name.as_str(), ending.label()]).inc();
+            self.write_down(ending, outcome, landing, &before);
             landing.answer(outcome);
         };
         let lease = match self.turn(held, &key).await {
@@ -88,6 +91,21 @@ impl Sessions {
             self.write_later(held, provider, record, &lease).await;
         }
         lease.give_back().await;
+    }
+
+    /// What another process did is in its own log.
+    fn write_down(&self, ending: Ending, outcome: Outcome, landing: &Landing, before: &Known) {
+        let kind = match ending {
+            Ending::Ok => Kind::Refresh,
+            Ending::InvalidGrant | Ending::Transient | Ending::Rejected => Kind::RefreshFailed,
+            Ending::Shared | Ending::Discarded => return,
+        };
+        let Some(entry) = self.audit.entry(kind, landing.cause.as_cause()) else { return };
+        let known = landing.held.known();
+        let changed = known.identity.roles() != before.identity.roles();
+        let roles_before = changed.then(|| audit::roles_of(&before.identity));
+        let ended = matches!(outcome, Outcome::Over(_));
+        entry.write(&Refresh { who: audit::who_is(&known.identity, Some(&known.session)), outcome: ending.label(), ended, roles_before });
     }
 
     /// It ended elsewhere.
@@ -125,7 +143,7 @@ impl Sessions {
         // Another process may seal under a key that is not read here yet: no verdict.
         let record = Record::open(&stored.sealed, &self.keyring.keys(), key).ok_or(StoreFault::Broken)?;
         held.extend(stored.until);
-        held.adopt(record, self.settings.policy.mapping());
+        held.adopt(record, self.mapping());
         Ok(Some(held.known().record.clone()))
     }
 
@@ -188,7 +206,7 @@ impl Sessions {
         let (ending, outcome) = if proven { (Ending::Ok, Outcome::Renewed) } else { (Ending::Transient, FAILED) };
         match self.write(held, &record).await {
             Written::Yes => {
-                held.adopt(record, self.settings.policy.mapping());
+                held.adopt(record, self.mapping());
                 (ending, outcome, None)
             }
             Written::Gone => {
@@ -200,7 +218,7 @@ impl Sessions {
                     provider = provider.settings().name,
                     "refreshed tokens could not be stored; they are kept here until they are"
                 );
-                held.adopt(record.clone(), self.settings.policy.mapping());
+                held.adopt(record.clone(), self.mapping());
                 (ending, outcome, Some(record))
             }
         }
