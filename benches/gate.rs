@@ -13,7 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use doorward_demo::tenant::{AUDIENCE, CLIENT_ID, CLIENT_SECRET, Tenant, TenantSettings};
-use doorward_policy::request::Target;
+use doorward_policy::access::{Enforce, PathPattern, PathPrefix, Policy, Requirement, Route, Rule};
+use doorward_policy::credential::Accept;
+use doorward_policy::headers::HeaderMapping;
+use doorward_policy::identity::IdentityMapping;
+use doorward_policy::request::{HostPattern, Target};
 use doorward_policy::session::{COOKIE, Origin, Session};
 use doorward_policy::wire::{self, HeadLimits};
 use doorward_proxy::access_log::AccessLog;
@@ -115,6 +119,7 @@ routes:
     rules:
       - {{ path: "/public/**", allow: public }}
       - {{ path: "/admin/**", allow: {{ role: admin }} }}
+      - {{ path: "/t/{{tenant}}/**", allow: {{ when: "path.tenant == 'acme' && 'admin' in roles" }} }}
       - {{ allow: signed-in }}
 "#,
         tenant.address()
@@ -193,5 +198,57 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decisions, asked, reading);
+/// A policy of `routes` routes with `rules` rules each, and the place that is found last by whoever looks one after the other.
+fn policy_of(routes: usize, rules: usize) -> (Policy, Target) {
+    let rule = |at: usize| Rule {
+        name: format!("r/{at}").into(),
+        paths: vec![PathPattern::parse(&format!("/apps/{{app}}/area{at}/**")).unwrap()],
+        methods: vec![Method::GET],
+        allow: Requirement::SignedIn,
+        step_up: None,
+        enforce: Enforce::Deny,
+    };
+    let route = |at: usize| Route {
+        name: format!("r{at}").into(),
+        hosts: vec![HostPattern::parse(HOST).unwrap()],
+        path: PathPrefix::parse(&format!("/apps/app{at}")).unwrap(),
+        providers: vec![0],
+        accept: Accept::Both,
+        rules: (0..rules).map(rule).collect(),
+        headers: HeaderMapping::new(Vec::new()),
+        keep_headers: Vec::new(),
+        pass_token: false,
+        cors: None,
+    };
+    let policy = Policy::new((0..routes).map(route).collect(), IdentityMapping::default()).unwrap();
+    let path = format!("/apps/app{}/area{}/users/42", routes - 1, rules - 1);
+    (policy, Target::parse(&Method::GET, HOST.as_bytes(), path.as_bytes()).unwrap())
+}
+
+/// Finding the rule: ten thousand routes, or a thousand rules, cost what ten cost.
+fn looked_up(criterion: &mut Criterion) {
+    for (name, cases) in [("rules", [(1, 10), (1, 1000)].as_slice()), ("routes", &[(10, 1), (1000, 1), (10_000, 1)])] {
+        let mut group = criterion.benchmark_group(name);
+        for (routes, rules) in cases {
+            let (policy, target) = policy_of(*routes, *rules);
+            let found = policy.rule_for(&target).map(|found| (found.route_index, found.rule_index));
+            assert_eq!(found, Ok((routes - 1, rules - 1)));
+            group.bench_function((routes * rules).to_string(), |b| b.iter(|| policy.rule_for(black_box(&target)).is_ok()));
+        }
+        group.finish();
+    }
+}
+
+/// What a `when` adds to a decision, once the identity was read for the first one.
+fn expressed(criterion: &mut Criterion) {
+    let bench = Bench::new();
+    let session = bench.session();
+    let mut group = criterion.benchmark_group("expression");
+    assert!(bench.admit("/t/acme/x", &session) && bench.admit("/plain/acme/x", &session));
+    group.bench_function("none", |b| b.iter(|| bench.admit(black_box("/plain/acme/x"), &session)));
+    group.bench_function("tenant", |b| b.iter(|| bench.admit(black_box("/t/acme/x"), &session)));
+    group.finish();
+}
+
+criterion_group!(benches, decisions, asked, reading, looked_up, expressed);
 criterion_main!(benches);

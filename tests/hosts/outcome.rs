@@ -122,7 +122,8 @@ impl Outcome {
 /// Compares what the host proxy did with what proxy mode did.
 pub fn compare(stage: &Stage, case: &Case, proxy: &Outcome, host: &Outcome) -> Vec<Difference> {
     let scene = &stage.scene;
-    let owned = scene.edge().runtime().settings.policy.owned_names();
+    let runtime = scene.edge().runtime();
+    let owned = runtime.settings.policy.owned_names();
     let mut differences = Vec::new();
     if let Some(answer) = &host.answer {
         let told = answer.fields.iter().find(|(name, _)| {
@@ -175,7 +176,8 @@ fn one_told_otherwise(stage: &Stage, case: &Case, before: &Recorded, now: &Recor
     if ids.len() != 1 || ids[0].is_empty() || case.contains(ids[0]) {
         return Some(Difference::Told(format!("X-Request-Id: {ids:?}")));
     }
-    let owned = stage.scene.edge().runtime().settings.policy.owned_names();
+    let runtime = stage.scene.edge().runtime();
+    let owned = runtime.settings.policy.owned_names();
     let (fields_before, mut fields_now) = (told(owned, before), told(owned, now));
     fields_now.retain(|(name, value)| !is_own(stage, name, value));
     if fields_before == fields_now {

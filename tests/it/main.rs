@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access_matrix;
 mod agreement;
 mod api;
+mod audit;
+mod attributes;
 mod command_line;
 mod conformance;
 mod cors;
 mod domain;
 mod envoy_grpc;
+mod explain;
 mod forwarding;
 mod frames;
 mod framing;
@@ -24,9 +28,14 @@ mod oidc;
 mod outside;
 mod pages;
 mod paths;
+mod provider_requests;
 mod providers;
 mod readme;
 mod refresh;
+mod reload;
+mod revalidation;
+mod rules;
+mod seeds;
 mod sessions;
 mod sign_in;
 mod step_up;
@@ -36,5 +45,6 @@ mod stores_file;
 mod stores_outage;
 mod stores_redis;
 mod tokens;
+mod transcripts;
 mod unstuck;
 mod ways_in;

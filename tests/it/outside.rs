@@ -23,7 +23,7 @@ const BOTH: &str = "both.localhost";
 const COOKIE: &str = "__Host-doorward";
 /// What must never be said anywhere.
 #[derive(Default)]
-struct Canaries(BTreeSet<String>);
+pub struct Canaries(BTreeSet<String>);
 
 impl Canaries {
     fn keep(&mut self, secret: impl Into<String>) {
@@ -35,7 +35,7 @@ impl Canaries {
         self.0.insert(secret);
     }
 
-    fn assert_absent(&self, place: &str, text: &str) {
+    pub fn assert_absent(&self, place: &str, text: &str) {
         assert!(!text.is_empty(), "{place} is empty, which proves nothing");
         for secret in &self.0 {
             // Half of a short canary is a word of its own.
@@ -46,7 +46,7 @@ impl Canaries {
 }
 
 /// Twenty-odd ways to bring secrets, at the edge that listens on `address`.
-async fn bring_secrets(scene: &Scene, address: SocketAddr) -> Canaries {
+pub async fn bring_secrets(scene: &Scene, address: SocketAddr) -> Canaries {
     let at = |host: &str| Browser { address, ..scene.browser(host) };
     let mut secrets = Canaries::default();
     secrets.keep(tenant::CLIENT_SECRET);
@@ -156,7 +156,7 @@ async fn bring_secrets(scene: &Scene, address: SocketAddr) -> Canaries {
 }
 
 /// An app that breaks off where it is asked to, and sets a cookie of its own elsewhere.
-async fn breaking_app() -> Recorder {
+pub async fn breaking_app() -> Recorder {
     Recorder::answering(Arc::new(|request| (!request.target().contains("break")).then(|| ok("canary")))).await
 }
 
@@ -609,11 +609,11 @@ async fn err_02_a_broken_app_is_a_502_without_its_address() {
 // The command line.
 
 /// A served edge as a process of its own; what it says is kept.
-struct Served {
+pub struct Served {
     child: std::process::Child,
     said: Arc<Mutex<String>>,
-    logged: Arc<Mutex<String>>,
-    address: SocketAddr,
+    pub logged: Arc<Mutex<String>>,
+    pub address: SocketAddr,
 }
 
 impl Drop for Served {
@@ -638,7 +638,7 @@ fn listen(pipe: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
 }
 
 impl Served {
-    async fn start(configuration: &Path) -> Self {
+    pub async fn start(configuration: &Path) -> Self {
         let mut command = Command::new(binary());
         command
             .arg("serve")
@@ -664,7 +664,7 @@ impl Served {
     }
 
     /// SIGTERM, and what it ended with.
-    async fn stop(&mut self) -> Option<i32> {
+    pub async fn stop(&mut self) -> Option<i32> {
         assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
         let begun = Instant::now();
         loop {

@@ -67,6 +67,8 @@ pub enum Endpoint {
     Userinfo,
     /// RFC 7009.
     Revocation,
+    /// RFC 7662.
+    Introspection,
     /// Asked by browsers alone.
     EndSession,
     /// Any other path.
@@ -251,6 +253,11 @@ impl HostileIdp {
         self.shared.state().keys.current().kid.clone()
     }
 
+    /// The public half of what signs now, as a PEM file.
+    pub fn current_pem(&self) -> String {
+        self.shared.state().keys.current().public_pem()
+    }
+
     // What a browser would do at the provider.
 
     /// Signs `user` in where the edge redirected the browser to; answers the callback URL with code and state.
@@ -290,10 +297,17 @@ impl HostileIdp {
 
     /// An access token as the token endpoint issues it, changed before it is signed.
     pub fn access_token(&self, user: &User, change: impl FnOnce(&mut Token)) -> String {
-        let state = self.shared.state();
+        let mut state = self.shared.state();
         let mut token = state.access_token_for(&self.shared, user, "openid profile email");
         change(&mut token);
-        state.keys.sign(&token)
+        let signed = state.keys.sign(&token);
+        state.vouch(&signed, user);
+        signed
+    }
+
+    /// This access token counts no longer, whatever its claims say.
+    pub fn withdraw(&self, token: &str) {
+        self.shared.state().withdraw(token);
     }
 
     /// An ID token as the token endpoint issues it, without a nonce, changed before it is signed.

@@ -70,6 +70,14 @@ impl Process {
         self.ended(patience).await
     }
 
+    /// Tells the program to read its configuration again (SIGHUP).
+    pub async fn hang_up(&self) {
+        if let Some(id) = self.child.id() {
+            let sent = Command::new("kill").args(["-HUP", &id.to_string()]).status().await;
+            assert!(sent.is_ok_and(|status| status.success()), "failed to send SIGHUP to {}", self.name);
+        }
+    }
+
     /// Ends the program at once (SIGKILL).
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap_or_else(|problem| panic!("failed to kill {}: {problem}", self.name));

@@ -11,6 +11,7 @@ use doorward_policy::session::{Origin, Session};
 use doorward_policy::time::Timestamp;
 use doorward_proxy::access_log::AccessLog;
 use doorward_proxy::keys::Tempo;
+use doorward_proxy::reload::{Refused, Reloaded, Trigger};
 use doorward_proxy::serve::Doorward;
 use rustls::pki_types::CertificateDer;
 
@@ -185,6 +186,28 @@ impl Scene {
     /// The file that this edge runs with; its folder holds the others.
     pub fn configuration(&self) -> PathBuf {
         self.folder.path().join(CONFIGURATION)
+    }
+
+    /// Changes the configuration's file, and nothing else.
+    pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(self.configuration()).expect("a configuration");
+        let changed = change(text.clone());
+        assert_ne!(text, changed, "the change changes nothing");
+        std::fs::write(self.configuration(), changed).expect("a writable folder");
+    }
+
+    /// Has the files read again, as SIGHUP does.
+    ///
+    /// # Errors
+    /// Why the configuration in use stays.
+    pub async fn reload(&self) -> Result<Reloaded, Refused> {
+        self.edge().reloader().reload(Trigger::Signal).await
+    }
+
+    /// Both: the new configuration is in use.
+    pub async fn reconfigure(&self, change: impl FnOnce(String) -> String) -> Reloaded {
+        self.rewrite(change);
+        self.reload().await.unwrap_or_else(|refused| panic!("{refused}"))
     }
 
     /// Another edge from the same files with its configuration changed: what a restart, or a second machine, is.
@@ -377,7 +400,9 @@ async fn launch(path: &Path, text: &str, tempo: Tempo) -> (Doorward, Captured) {
     let access_log = AccessLog::new(log.clone());
     let started = tokio::task::spawn_blocking(move || {
         let loaded = doorward_config::load(&path).unwrap_or_else(|report| panic!("{}", report.render(false)));
-        Doorward::start(loaded.settings, tempo, access_log).unwrap_or_else(|fault| panic!("{fault}"))
+        let edge = Doorward::start(loaded.settings, tempo, access_log).unwrap_or_else(|fault| panic!("{fault}"));
+        edge.reloader().read_from(&path, loaded.files);
+        edge
     });
     (started.await.expect("the edge starts"), log)
 }

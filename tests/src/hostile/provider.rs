@@ -187,6 +187,7 @@ impl Shared {
             Endpoint::Token => state.redeem(self, &request),
             Endpoint::Userinfo => state.userinfo(&request),
             Endpoint::Revocation => state.revoke(self, &request),
+            Endpoint::Introspection => state.introspect(self, &request),
             Endpoint::Authorize | Endpoint::EndSession => Reply::text(200, "text/html", "<title>Provider</title>"),
             Endpoint::Elsewhere => Reply::json(404, &json!({ "error": "not_found" })),
         };
@@ -209,6 +210,7 @@ impl Shared {
             Some("/userinfo") => Endpoint::Userinfo,
             Some("/oidc/logout") => Endpoint::EndSession,
             Some("/oauth/revoke") => Endpoint::Revocation,
+            Some("/oauth/introspect") => Endpoint::Introspection,
             _ => Endpoint::Elsewhere,
         }
     }
@@ -224,6 +226,7 @@ impl Shared {
             "jwks_uri": at("/.well-known/jwks.json"),
             "end_session_endpoint": at("/oidc/logout"),
             "revocation_endpoint": at("/oauth/revoke"),
+            "introspection_endpoint": at("/oauth/introspect"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "fragment", "form_post"],
             "subject_types_supported": ["public"],
@@ -435,6 +438,32 @@ impl State {
             "expires_in": self.access_lifetime,
             "scope": grant.scope,
         })
+    }
+
+    pub(super) fn vouch(&mut self, token: &str, user: &User) {
+        self.users_by_token.insert(token.to_owned(), user.clone());
+    }
+
+    pub(super) fn withdraw(&mut self, token: &str) {
+        self.users_by_token.remove(token);
+    }
+
+    /// RFC 7662 §2.
+    fn introspect(&self, shared: &Shared, request: &Request) -> Reply {
+        if !authenticated(request, shared) {
+            return oauth_error(401, "invalid_client");
+        }
+        let token = request.field("token").unwrap_or_default();
+        let Some(user) = self.users_by_token.get(&token) else { return Reply::json(200, &json!({ "active": false })) };
+        let answer = json!({
+            "active": true,
+            "iss": shared.issuer,
+            "sub": user.sub,
+            "aud": shared.profile.audience,
+            "client_id": shared.profile.client_id,
+            "token_type": "Bearer",
+        });
+        Reply::json(200, &answer)
     }
 
     /// OIDC Core §5.3.

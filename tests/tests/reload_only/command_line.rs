@@ -1,0 +1,1 @@
+../../it/command_line.rs
