@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn ssrf_01_a_provider_is_asked_at_its_own_name_or_at_another_name_over_https() {
-        let asked = |url: &str, issuer: &str, kind, insecure| may_be_asked(&Url::parse(url).unwrap(), &Url::parse(issuer).unwrap(), kind, insecure);
+        let asked =
+            |url: &str, issuer: &str, kind, insecure| may_be_asked(&Url::parse(url).unwrap(), &Url::parse(issuer).unwrap(), kind, insecure);
         let oidc = |url| asked(url, "https://idp.acme.dev/realms/staff", ProviderKind::Oidc, false);
         for right in ["https://idp.acme.dev/keys", "https://keys.acme.dev/x?y=z", "https://www.googleapis.com/oauth2/v3/certs"] {
             assert_eq!(oidc(right), Ok(()), "{right}");

@@ -57,7 +57,7 @@ fn the_page_about_providers_shows_what_is_read() {
     assert!(warnings.is_empty(), "{warnings}");
     let requests = &provider.requests;
     assert_eq!(pairs(&requests.authorize.params), [("kc_idp_hint", "<idp_hint>".into()), ("brand", "acme".into())]);
-    assert!(requests.take_idp_hint());
+    assert!(requests.authorize.params[0].1.names(Placeholder::IdpHint));
     // What is ours stays ours: of the copied bodies only what they add is left.
     assert_eq!(pairs(&requests.token.params), [("resource", "urn:acme:api".into())]);
     assert!(requests.refresh.params.is_empty() && requests.refresh.url.is_none());
@@ -87,7 +87,8 @@ fn a_key_that_ends_within_two_weeks_is_a_warning() {
     let codes = |days: u64| {
         let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(days * 86_400 - 600);
         let end = humantime::format_rfc3339_seconds(UNIX_EPOCH + end).to_string();
-        let text = |text: String| text.replace("not_before: 2026-07-01T00:00:00Z, not_after: 2027-07-01T00:00:00Z", &format!("not_after: {end}"));
+        let text =
+            |text: String| text.replace("not_before: 2026-07-01T00:00:00Z, not_after: 2027-07-01T00:00:00Z", &format!("not_after: {end}"));
         let (_, warnings) = read(text).unwrap();
         warnings.problems().iter().map(|problem| problem.severity).collect::<Vec<_>>()
     };

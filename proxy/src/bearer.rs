@@ -11,6 +11,7 @@ pub use several::identify_by_one_of;
 
 use std::sync::Arc;
 
+use doorward_config::settings::Provider;
 use doorward_policy::access::CredentialFault;
 use doorward_policy::credential::RawToken;
 use doorward_policy::identity::{Identity, IdentityMapping};
@@ -22,6 +23,7 @@ use serde_json::{Map, Value};
 use crate::attributes::Attributes;
 use crate::keys::{Believed, Budget, KeyStore};
 use crate::metrics::Metrics;
+use crate::runtime::token_type;
 
 /// Tokens remembered for each provider.
 const REMEMBERED: usize = 10_000;
@@ -69,17 +71,16 @@ impl Fact {
 
 impl BearerVerifier {
     pub fn new(
-        name: &str,
+        provider: &Provider,
         profile: AccessTokenProfile,
-        algorithms: Vec<Algorithm>,
-        token_type: TokenType,
         keys: Arc<KeyStore>,
         attributes: Arc<Attributes>,
         revalidation: Option<Arc<Revalidation>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let remembered = Cache::new(REMEMBERED);
-        Self { name: name.into(), profile, algorithms, token_type, keys, attributes, revalidation, remembered, metrics }
+        let (name, algorithms) = (provider.name.as_str().into(), provider.algorithms.clone());
+        let (token_type, remembered) = (token_type(provider.access_token_type), Cache::new(REMEMBERED));
+        Self { name, profile, algorithms, token_type, keys, attributes, revalidation, remembered, metrics }
     }
 
     /// Who presents `raw`, and until when. Waits for nothing when the keys are known; for one fetch when they are not.

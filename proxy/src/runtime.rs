@@ -344,16 +344,7 @@ impl ProviderRuntime {
             let revalidation = provider.revalidate.clone().map(|settings| {
                 Revalidation::new(&provider.name, settings, client.clone(), keys.clone(), control.clone(), metrics.clone())
             });
-            BearerVerifier::new(
-                &provider.name,
-                profile,
-                provider.algorithms.clone(),
-                token_type(provider.access_token_type),
-                keys.clone(),
-                attributes.clone(),
-                revalidation,
-                metrics.clone(),
-            )
+            BearerVerifier::new(provider, profile, keys.clone(), attributes.clone(), revalidation, metrics.clone())
         });
         Ok(Self { settings: provider.clone(), client, keys, attributes, bearer, redeeming })
     }

@@ -111,6 +111,7 @@ const SWEEP: Duration = Duration::from_secs(30);
 const RECORD_LIMIT: usize = 256 * 1024;
 
 impl Sessions {
+    #[allow(clippy::too_many_arguments, reason = "one caller, which has each of them by its name")]
     pub fn new(
         settings: Arc<Settings>,
         keyring: Arc<Keyring>,

@@ -181,7 +181,6 @@ fn cli_explain_says_what_answers_where_no_rule_does() {
         ),
         ("https://app.acme.dev/a//b", "DENY: bad_request\n  a browser gets 400, a script 400", "empty"),
         ("https://app.acme.dev/a/../b", "DENY: bad_request", "segment"),
-        ("https://app.acme.dev/x;/admin/", "", ""),
         ("https://app.acme.dev/admin;x/y", "DENY: ambiguous_path", "/admin/y: app/3"),
         ("https://app.acme.dev/_doorward/login", "DOORWARD ANSWERS", "no rule is asked"),
     ] {

@@ -198,12 +198,14 @@ async fn hdr_01_04_30_no_spelling_of_an_owned_name_passes_on_any_way_to_the_app(
             ("signed in", "GET", "/private", with(&[])),
             ("signed in, HEAD", "HEAD", "/private", with(&[])),
             ("signed in, PUT", "PUT", "/private", with(&[])),
-            ("signed in on a public path", "GET", "/public/x", with(&[])),
             ("signed in, WebSocket", "GET", "/private", with(&upgrade)),
         ] {
             assert_eq!(ada.request(method, path, &fields, b"").await.status, 200, "{name}");
             assert_only_ours(&scene.app.last(), ADA);
         }
+        // Where nobody asks who it is, the app is told nobody.
+        assert_eq!(ada.request("GET", "/public/x", &with(&[]), b"").await.status, 200);
+        assert_only_ours(&scene.app.last(), &[]);
         let mut bearer: Vec<(&str, &str)> = forged.clone();
         bearer.push(("authorization", &token));
         assert_eq!(scene.ask(API, "GET", "/items", &bearer).await.status, 200);

@@ -119,7 +119,8 @@ async fn limits_fields_prefix_and_pages_count_for_the_next_request_and_connectio
     assert_eq!((answer.status, answer.field("strict-transport-security")), (200, Some("max-age=2592000")));
     assert_eq!(scene.log().await.last().unwrap()["client"], "192.0.2.7");
     assert_eq!(scene.ask(APP, "GET", "/-/door/session", &[]).await.status, 401);
-    assert_eq!(scene.ask(APP, "GET", "/_doorward/session", &[]).await.status, 302, "an app's path like any other");
+    scene.ask(APP, "GET", "/_doorward/session", &[]).await;
+    assert_eq!(scene.log().await.last().unwrap()["decision"], "challenge", "an app's path like any other");
 }
 
 #[tokio::test]
@@ -160,7 +161,7 @@ async fn series_of_routes_that_are_gone_are_gone_and_the_others_go_on() {
 #[tokio::test]
 async fn hook_01_peers_and_their_secret_are_those_of_the_configuration_in_use() {
     let hooks = "  hooks: { listen: [\"127.0.0.1:0\"], trusted_peers: [127.0.0.0/8], secret: { file: asker } }\n";
-    let files = vec![("asker".into(), "the first secret of hooks".into())];
+    let files = vec![("asker".into(), "the-first-secret-of-hooks".into())];
     let scene = Scene::with(Plan { server: hooks.into(), files, ..Plan::default() }).await;
     let address = scene.edge().hook_addresses()[0];
     let ask = async |secret: &str| {
@@ -175,12 +176,12 @@ async fn hook_01_peers_and_their_secret_are_those_of_the_configuration_in_use() 
             .status()
             .as_u16()
     };
-    assert_eq!((ask("the first secret of hooks").await, ask("another secret of hooks").await), (200, 403));
-    std::fs::write(scene.folder.path().join("asker"), "another secret of hooks").unwrap();
+    assert_eq!((ask("the-first-secret-of-hooks").await, ask("another-secret-of-hooks").await), (200, 403));
+    std::fs::write(scene.folder.path().join("asker"), "another-secret-of-hooks").unwrap();
     scene.reload().await.unwrap();
-    assert_eq!((ask("the first secret of hooks").await, ask("another secret of hooks").await), (403, 200));
+    assert_eq!((ask("the-first-secret-of-hooks").await, ask("another-secret-of-hooks").await), (403, 200));
     scene.reconfigure(|text| text.replace("trusted_peers: [127.0.0.0/8]", "trusted_peers: [192.0.2.0/24]")).await;
-    assert_eq!(ask("another secret of hooks").await, 403);
+    assert_eq!(ask("another-secret-of-hooks").await, 403);
 }
 
 #[tokio::test]

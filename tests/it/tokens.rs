@@ -373,8 +373,10 @@ async fn jwt_48_49_machines_are_callers_and_an_organization_is_exact() {
 }
 
 #[tokio::test]
-async fn jwt_63_on_a_public_path_a_bad_token_is_nobody_and_a_good_one_somebody() {
-    let scene = Scene::start().await;
+async fn jwt_63_on_an_optional_path_a_bad_token_is_nobody_and_a_good_one_somebody() {
+    let plan = Plan::default();
+    let routes = plan.routes.replace("{ path: \"/open/**\", allow: public }", "{ path: \"/open/**\", allow: optional }");
+    let scene = Scene::with(Plan { routes, ..plan }).await;
     for (token, user) in [(Some("x.y.z".to_owned()), None), (None, None), (Some(scene.token("ada")), Some("auth0|ada"))] {
         let value = token.as_ref().map(|token| format!("Bearer {token}"));
         let fields: Vec<(&str, &str)> = value.iter().map(|value| ("authorization", value.as_str())).collect();

@@ -14,13 +14,6 @@ pub struct Requests {
     pub logout: RequestTemplate,
 }
 
-impl Requests {
-    /// Whether a link to `login` may say `idp_hint`: there is a place for it.
-    pub fn take_idp_hint(&self) -> bool {
-        self.authorize.params.iter().any(|(_, value)| value.names(Placeholder::IdpHint))
-    }
-}
-
 /// One of them. What is not written stays as the standard has it, and so does whatever proves who we are and that the answer is ours:
 /// none of the names here is one that Doorward sets itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -190,9 +190,8 @@ mod tests {
     /// Patterns that ask for both branches of every node: the search ends, and soon.
     #[test]
     fn a_path_that_fits_everywhere_costs_no_more_than_the_patterns_are_long() {
-        let patterns: Vec<String> = (0..1024u32)
-            .map(|bits| (0..10).map(|at| if bits >> at & 1 == 0 { "/a" } else { "/*" }).collect::<String>() + "/end")
-            .collect();
+        let patterns: Vec<String> =
+            (0..1024u32).map(|bits| (0..10).map(|at| if bits >> at & 1 == 0 { "/a" } else { "/*" }).collect::<String>() + "/end").collect();
         let rules: Vec<Rule> = patterns.iter().map(|text| rule(&[text], &[], Enforce::Deny)).collect();
         let index = RuleIndex::new(&rules);
         for path in ["/a".repeat(10) + "/other", "/a".repeat(4096), "/%41".repeat(2000), "/a".repeat(10) + "/end"] {

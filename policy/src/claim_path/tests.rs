@@ -195,6 +195,10 @@ fn jwt_29_nothing_found_is_nothing() {
         assert_eq!(all(path, &claims), Vec::<Value>::new(), "{path}");
     }
     assert_eq!(all("l[*]", &claims), [json!(1)]);
+    // Letters are compared as they are written: composed and decomposed ones are two names.
+    let composed = json!({"\u{e9}": 1, "7": 2, "two words": 3});
+    assert_eq!(all("e\u{301}", &composed), Vec::<Value>::new());
+    assert_eq!([all("\u{e9}", &composed), all("7", &composed), all("two words", &composed)].concat(), [json!(1), json!(2), json!(3)]);
     assert_eq!(all("__proto__", &claims), [json!(1)]);
 }
 

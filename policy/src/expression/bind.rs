@@ -249,7 +249,8 @@ fn never_boolean(at: &Expr) -> bool {
         Expr::Ident(name) => name.contains('.') || VALUES.contains(&name.as_str()),
         Expr::Call(call) => {
             let name = call.func_name.as_str();
-            let arithmetic = [operators::ADD, operators::SUBSTRACT, operators::MULTIPLY, operators::DIVIDE, operators::MODULO, operators::NEGATE];
+            let arithmetic =
+                [operators::ADD, operators::SUBSTRACT, operators::MULTIPLY, operators::DIVIDE, operators::MODULO, operators::NEGATE];
             arithmetic.contains(&name) || (FUNCTIONS.contains(&name) && name != "bool")
         }
         _ => false,

@@ -41,7 +41,11 @@ fn parse(text: &str, parameters: &[&str]) -> Result<(IdedExpr, Names), Expressio
     let mut tree = parser.parse(text).map_err(|errors| {
         let Some(first) = errors.errors.first() else { return ExpressionFault::syntax(GAVE_UP) };
         let message = first.msg.replace('\n', " ");
-        if message.contains("recursion limit") { ExpressionFault::TooDeep } else { ExpressionFault::Syntax { message, at: offset(text, first.pos) } }
+        if message.contains("recursion limit") {
+            ExpressionFault::TooDeep
+        } else {
+            ExpressionFault::Syntax { message, at: offset(text, first.pos) }
+        }
     })?;
     let names = bind(&mut tree, parameters)?;
     Ok((tree, names))
@@ -152,7 +156,8 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn read(identity: &Identity) -> Self {
         let text = |text: &str| -> Box<dyn Val> { Box::new(CelString::from(text.to_owned())) };
-        let list = |names: &[Box<str>]| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(|name| text(name)).collect::<Vec<_>>())) };
+        let list =
+            |names: &[Box<str>]| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(|name| text(name)).collect::<Vec<_>>())) };
         let values = VALUES.map(|name| match name {
             "user" => identity.user().map(text),
             // Only an address that the provider vouches for.

@@ -1,4 +1,3 @@
-
 use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -189,7 +188,9 @@ fn a_typing_mistake_does_not_compile() {
     ] {
         assert_eq!(compile(text), Err(fault), "{text}");
     }
-    for text in ["", " ", "user ==", "user = 'x'", "user == 'x' user", "(user == 'x'", "'", "user == \"", "a.?b", "Message{x: 1}", ".claims.x"] {
+    for text in
+        ["", " ", "user ==", "user = 'x'", "user == 'x' user", "(user == 'x'", "'", "user == \"", "a.?b", "Message{x: 1}", ".claims.x"]
+    {
         assert!(compile(text).is_err(), "{text}");
     }
     let at = |text: &str| match Expression::compile(text, &[]) {
@@ -283,8 +284,33 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 fn any_expression() -> impl Strategy<Value = String> {
     let atoms = prop::sample::select(vec![
-        "claims.a", "claims.b", "claims['c']", "user", "email", "roles", "scopes", "path.tenant", "request.path", "true", "false", "null", "0", "1",
-        "-1", "9223372036854775807", "0u", "18446744073709551615u", "1.5", "1e308", "'a'", "'acme'", "[]", "[1, 'a']", "{}", "{'a': 1}", "has(claims.a)",
+        "claims.a",
+        "claims.b",
+        "claims['c']",
+        "user",
+        "email",
+        "roles",
+        "scopes",
+        "path.tenant",
+        "request.path",
+        "true",
+        "false",
+        "null",
+        "0",
+        "1",
+        "-1",
+        "9223372036854775807",
+        "0u",
+        "18446744073709551615u",
+        "1.5",
+        "1e308",
+        "'a'",
+        "'acme'",
+        "[]",
+        "[1, 'a']",
+        "{}",
+        "{'a': 1}",
+        "has(claims.a)",
     ]);
     atoms.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
         let operators = prop::sample::select(vec!["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "in"]);

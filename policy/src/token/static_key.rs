@@ -24,7 +24,10 @@ pub struct StaticKey {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Material {
-    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
     /// Points, uncompressed.
     P256(Vec<u8>),
     P384(Vec<u8>),

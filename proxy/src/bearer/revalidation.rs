@@ -247,7 +247,11 @@ impl Revalidation {
                     self.left_alone.store(now.plus(*asked).0, Ordering::Relaxed);
                 }
                 if !self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(provider = &*self.name, reason = fault.label(), "the provider cannot be asked about bearer tokens: {fault}");
+                    tracing::warn!(
+                        provider = &*self.name,
+                        reason = fault.label(),
+                        "the provider cannot be asked about bearer tokens: {fault}"
+                    );
                 }
             }
         }

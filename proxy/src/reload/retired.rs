@@ -2,6 +2,7 @@
 //!
 //! Whoever lets go of one last frees all of it, and may close a file. So they are kept here and freed where nobody waits.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ const EVERY: Duration = Duration::from_millis(500);
 
 pub(super) struct Retired {
     runtimes: Mutex<Vec<Arc<Runtime>>>,
+    /// Those that are on their way out.
+    freeing: AtomicUsize,
 }
 
 impl Retired {
     pub(super) fn new(current: Arc<CurrentRuntime>) -> Arc<Self> {
-        let retired = Arc::new(Self { runtimes: Mutex::default() });
+        let retired = Arc::new(Self { runtimes: Mutex::default(), freeing: AtomicUsize::new(0) });
         let this = Arc::downgrade(&retired);
         current.get().control.spawn(async move {
             loop {
@@ -28,6 +31,7 @@ impl Retired {
                 }
                 // A panic while freeing is nobody's business here.
                 let _ = tokio::task::spawn_blocking(move || drop(unused)).await;
+                retired.freeing.store(0, Ordering::Relaxed);
                 let runtime = current.get();
                 // Their last requests may have counted for routes that are gone.
                 runtime.metrics.prune(&runtime.settings);
@@ -41,12 +45,15 @@ impl Retired {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.runtimes().len()
+        self.runtimes().len() + self.freeing.load(Ordering::Relaxed)
     }
 
     /// Those that nobody else has. Nobody can come by one again: the only way to it was to be the current one.
     fn unused(&self) -> Vec<Arc<Runtime>> {
-        self.runtimes().extract_if(.., |runtime| Arc::strong_count(runtime) == 1).collect()
+        let mut runtimes = self.runtimes();
+        let unused: Vec<_> = runtimes.extract_if(.., |runtime| Arc::strong_count(runtime) == 1).collect();
+        self.freeing.store(unused.len(), Ordering::Relaxed);
+        unused
     }
 
     fn runtimes(&self) -> MutexGuard<'_, Vec<Arc<Runtime>>> {

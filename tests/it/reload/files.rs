@@ -21,7 +21,7 @@ async fn closed(scene: &Scene) -> bool {
 }
 
 #[tokio::test]
-async fn adv_aut_06_a_changed_file_counts_within_a_second_however_it_was_written() {
+async fn adv_aut_06_a_changed_file_counts_soon_however_it_was_written() {
     let scene = followed(Plan::default()).await;
     let path = scene.configuration();
     let good = std::fs::read_to_string(&path).unwrap();

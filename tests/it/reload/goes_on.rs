@@ -1,8 +1,14 @@
 //! What goes on through a reload: sessions, sign-outs, open streams.
 
+use std::time::Duration;
+
+use doorward_demo::tenant::CLIENT_ID;
+use doorward_policy::session::{Origin, Session, Tokens};
+use doorward_proxy::clock;
 use doorward_tests::client::Browser;
 use doorward_tests::recorder::Recorder;
 use doorward_tests::scene::{APP, Plan, Scene};
+use serde_json::json;
 
 use super::until;
 
@@ -78,13 +84,20 @@ async fn sess_40_who_was_signed_out_stays_so_when_the_store_is_another() {
 #[tokio::test]
 async fn a_shorter_idle_limit_counts_for_whoever_is_away_already() {
     let scene = with_store("", "  idle: 1h\n  lifetime: 12h\n  store: memory\n").await;
-    let mut ada = scene.signed_in(APP, "ada").await;
-    let cookie = ada.cookies.clone();
-    scene.reconfigure(|text| text.replace("  idle: 1h\n  lifetime: 12h\n", "  idle: 59m\n  lifetime: 59m\n")).await;
-    assert_eq!(ada.go("/private").await.status, 200);
-    assert_eq!(ada.cookies.len(), cookie.len());
-    let limits = scene.edge().runtime().session_limits();
-    assert_eq!((limits.idle.as_secs(), limits.lifetime.as_secs()), (59 * 60, 59 * 60));
+    let half_an_hour_ago = clock::now().minus(Duration::from_secs(1800));
+    let mut cookies = Vec::new();
+    for id in ["one-session-of-adas", "another-session-of-adas"] {
+        let claims = json!({ "iss": scene.tenant.issuer(), "sub": "auth0|ada", "iat": half_an_hour_ago.0 });
+        let kept: Vec<Box<str>> = ["iss", "sub"].map(Into::into).into();
+        let origin = Origin { id, provider: "tenant", client_id: CLIENT_ID };
+        let session = Session::begin(origin, claims.as_object().unwrap(), &kept, half_an_hour_ago);
+        let cookie = scene.edge().runtime().sessions.begin(session, Tokens::default(), APP).await.unwrap();
+        cookies.push(cookie.split(';').next().unwrap().to_owned());
+    }
+    let visit = async |cookie: &str| scene.ask(APP, "GET", "/private", &[("cookie", cookie), ("accept", "text/html")]).await.status;
+    assert_eq!(visit(&cookies[0]).await, 200);
+    scene.reconfigure(|text| text.replace("  idle: 1h\n", "  idle: 10m\n")).await;
+    assert_eq!((visit(&cookies[0]).await, visit(&cookies[1]).await), (200, 302), "one was here just now");
 }
 
 #[tokio::test]
@@ -101,7 +114,7 @@ async fn upg_04_a_websocket_goes_on_through_a_reload_and_ends_when_its_session_i
     raw.send(format!("GET /ws HTTP/1.1\r\nhost: {APP}\r\norigin: https://{APP}\r\ncookie: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", cookies.join("; ")).as_bytes()).await;
     assert_eq!(raw.answer().await.unwrap().status, 101);
     for round in 0..5 {
-        scene.reconfigure(|text| text.replace("drain: ", &format!("drain: {round}"))).await;
+        scene.reconfigure(|text| text.replace(&format!("drain: {}s", 5 + round), &format!("drain: {}s", 6 + round))).await;
     }
     assert!(!raw.is_closed().await, "it stands on the same session");
     assert_eq!(scene.edge().reloader().retired(), 1, "what it began under is kept for it, and nothing else");

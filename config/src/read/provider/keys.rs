@@ -56,7 +56,9 @@ fn read_one(item: &Field<'_>, algorithms: Option<&[Algorithm]>) -> Option<Static
     let (id, (file, path, pem)) = (id?, file?);
     let key = match StaticKey::read(&id, &pem, not_before?.map(Timestamp), not_after?.map(Timestamp)) {
         Ok(key) => key,
-        Err(StaticKeyFault::NeverCounts) => return item.refuse(StaticKeyFault::NeverCounts.to_string(), "`not_after` is later than `not_before`"),
+        Err(StaticKeyFault::NeverCounts) => {
+            return item.refuse(StaticKeyFault::NeverCounts.to_string(), "`not_after` is later than `not_before`");
+        }
         Err(fault) => return file.refuse(format!("`{}`: {fault}", path.display()), help(fault)),
     };
     let algorithms = algorithms?;
@@ -75,7 +77,9 @@ fn read_id(field: &Field<'_>) -> Option<String> {
     let id = field.name()?;
     match id.len() <= ID_LIMIT {
         true => Some(id.to_owned()),
-        false => field.refuse(format!("the name is longer than {ID_LIMIT} bytes"), "it is the `kid` in the header of the provider's tokens"),
+        false => {
+            field.refuse(format!("the name is longer than {ID_LIMIT} bytes"), "it is the `kid` in the header of the provider's tokens")
+        }
     }
 }
 

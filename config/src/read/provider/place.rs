@@ -30,7 +30,9 @@ impl Place<'_> {
                 format!("`{shown}`: {fault}"),
                 match kind {
                     ProviderKind::Auth0 => "https, on the tenant's own domain",
-                    ProviderKind::Oidc => "https, on the issuer's host or another name; plain http only beside an issuer with `insecure_http`",
+                    ProviderKind::Oidc => {
+                        "https, on the issuer's host or another name; plain http only beside an issuer with `insecure_http`"
+                    }
                 },
             ),
         }

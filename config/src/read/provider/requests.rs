@@ -42,12 +42,8 @@ impl<'b> Beside<'b> {
 pub(super) fn read(field: &Field<'_>, beside: Beside<'_>, written: &[&str]) -> Option<Requests> {
     let map = field.map()?;
     let one = |name: &'static str, shape: &Shape| map.or(name, RequestTemplate::default(), |field| read_one(field, shape, beside));
-    let requests = (
-        one("authorize", &shape::AUTHORIZE),
-        one("token", &shape::TOKEN),
-        one("refresh", &shape::REFRESH),
-        one("logout", &shape::LOGOUT),
-    );
+    let requests =
+        (one("authorize", &shape::AUTHORIZE), one("token", &shape::TOKEN), one("refresh", &shape::REFRESH), one("logout", &shape::LOGOUT));
     map.finish(&[("authorization", "write `authorize: …`"), ("redirect", "write `authorize: …`")]);
     let (Some(sign_in), token, refresh, logout) = requests else { return None };
     if let Some((name, _)) = sign_in.params.iter().find(|(name, _)| written.contains(&name.as_str())) {
@@ -147,7 +143,12 @@ impl Names<'_> {
             return field.reading.refuse(at, &field.key, format!("parameter `{name}` is set by Doorward itself"), help);
         }
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
-            return field.reading.refuse(at, &field.key, format!("`{name}` is no name for a parameter"), "letters, digits, `_`, `-` and `.`");
+            return field.reading.refuse(
+                at,
+                &field.key,
+                format!("`{name}` is no name for a parameter"),
+                "letters, digits, `_`, `-` and `.`",
+            );
         }
         if text.len() > template::LIMIT {
             return field.refuse(format!("the value of `{name}` is longer than {} bytes", template::LIMIT), "no provider takes that");

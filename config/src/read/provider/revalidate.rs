@@ -31,11 +31,15 @@ pub(super) fn read(field: &Field<'_>, beside: Beside<'_>, client_auth: Option<&C
 fn read_by(field: &Field<'_>, auth0: bool, client_auth: Option<&ClientAuth>) -> Option<RevalidateBy> {
     let by = field.one_of(&[("introspection", RevalidateBy::Introspection), ("userinfo", RevalidateBy::Userinfo)])?;
     if by == RevalidateBy::Introspection && auth0 {
-        return field.refuse("Auth0 has no introspection endpoint", "write `by: userinfo`: it vouches for people's tokens, not for machines'");
+        return field
+            .refuse("Auth0 has no introspection endpoint", "write `by: userinfo`: it vouches for people's tokens, not for machines'");
     }
     // RFC 7662 §2.1: whoever asks proves who they are, or anybody could try tokens there.
     if by == RevalidateBy::Introspection && matches!(client_auth, Some(ClientAuth::None)) {
-        return field.refuse("a client that proves nothing may not ask about tokens", "set `client_auth` and its secret or key, or write `by: userinfo`");
+        return field.refuse(
+            "a client that proves nothing may not ask about tokens",
+            "set `client_auth` and its secret or key, or write `by: userinfo`",
+        );
     }
     Some(by)
 }

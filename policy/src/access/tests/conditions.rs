@@ -137,7 +137,8 @@ fn path_61_a_star_before_a_name_does_not_move_it() {
 
 #[test]
 fn an_expression_keeps_the_claims_it_looks_at_in_sessions() {
-    let policy = policy(vec![route("app", "app.example", "/", vec![rule("app/1", &[], &[], when("claims['x y'].z == 1 && has(claims.plan)"))])]);
+    let policy =
+        policy(vec![route("app", "app.example", "/", vec![rule("app/1", &[], &[], when("claims['x y'].z == 1 && has(claims.plan)"))])]);
     for name in ["x y", "plan"] {
         assert!(policy.kept_claims().iter().any(|own| &**own == name), "{name}");
     }

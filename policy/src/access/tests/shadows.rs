@@ -67,8 +67,12 @@ fn a_route_of_shadows_alone_lets_nobody_in() {
 fn a_shadow_with_a_name_that_two_servers_read_differently_says_so_and_the_rule_decides() {
     let when = Expression::compile("path.tenant == 'acme'", &["tenant"]).unwrap();
     let tenant = Requirement::Needs(Needs { when: Some(when), ..Needs::default() });
-    let policy =
-        policy(vec![route("app", "app.example", "/", vec![shadow("app/1", &["/t/{tenant}/**"], tenant), rule("app/2", &[], &[], Requirement::SignedIn)])]);
+    let policy = policy(vec![route(
+        "app",
+        "app.example",
+        "/",
+        vec![shadow("app/1", &["/t/{tenant}/**"], tenant), rule("app/2", &[], &[], Requirement::SignedIn)],
+    )]);
     let ada = identity(json!({ "sub": "ada" }));
     assert_eq!(found(&policy, Method::GET, "app.example", "/t/acme;x/y").as_deref(), Ok("app/2"));
     assert_eq!(said(&policy, "/t/acme;x/y", &Standing::Known(&ada)), [("app/1".to_owned(), "ambiguous_path".to_owned())]);

@@ -34,7 +34,7 @@ fn broken_templates_do_not_compile() {
 }
 
 #[test]
-fn hdr_21_every_name_reads_its_own_claim_and_is_absent_without_it() {
+fn map_06_every_name_reads_its_own_claim_and_is_absent_without_it() {
     let claims = json!({
         "iss": "https://idp/", "sub": "auth0|ada", "email": "ada@acme.dev", "name": "Ada Lovelace", "preferred_username": "ada",
         "given_name": "Ada", "family_name": "Lovelace", "phone_number": "+44 20 7946 0000", "locale": "en-GB", "scope": "a b",
@@ -67,7 +67,7 @@ fn hdr_21_every_name_reads_its_own_claim_and_is_absent_without_it() {
 }
 
 #[test]
-fn hdr_22_a_constant_is_said_of_everybody_who_is_known_and_a_mixture_only_with_its_part() {
+fn map_07_a_constant_is_said_of_everybody_who_is_known_and_a_mixture_only_with_its_part() {
     assert_eq!(filled("doorward", json!({})).as_deref(), Some("doorward"));
     assert_eq!(filled("{{user}}", json!({ "sub": "ada" })).as_deref(), Some("{user}"));
     assert_eq!(filled("plan={claim:plan}", json!({ "plan": "pro" })).as_deref(), Some("plan=pro"));
@@ -75,7 +75,7 @@ fn hdr_22_a_constant_is_said_of_everybody_who_is_known_and_a_mixture_only_with_i
 }
 
 #[test]
-fn hdr_23_the_profile_is_read_where_the_mapping_says() {
+fn map_08_the_profile_is_read_where_the_mapping_says() {
     let mapping = IdentityMapping { first_name: ClaimPath::parse("profile.first").unwrap(), ..IdentityMapping::default() };
     let somebody = identity(json!({ "given_name": "Not me", "profile": { "first": "Ada" } }), &mapping);
     let mut template = Template::parse("{first_name}").unwrap();

@@ -215,7 +215,7 @@ fn attr_19_a_verified_address_is_the_one_that_was_verified() {
 }
 
 #[test]
-fn oidc_27_the_earlier_source_wins_and_only_it_says_how_somebody_signed_in() {
+fn oidc_17_the_earlier_source_wins_and_only_it_says_how_somebody_signed_in() {
     let maps = [
         map(json!({ "sub": "ada", "email": "ada@acme.dev", "a": 1 })),
         map(json!({ "sub": "ada", "email": "other@acme.dev", "email_verified": true, "a": 2, "b": 2, "acr": "gold" })),

@@ -107,7 +107,7 @@ fn jwt_2a_names_between_spaces_are_whole_names() {
 }
 
 #[test]
-fn jwt_2c_times_are_ordered_by_when_they_are() {
+fn jwt_2a_times_are_ordered_by_when_they_are() {
     let noon = json!("2026-11-22T12:00:00Z");
     for (claim, ordered) in [
         ("2026-11-22T11:59:59Z", &["lt", "lte"][..]),

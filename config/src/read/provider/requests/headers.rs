@@ -53,7 +53,11 @@ pub(super) fn read(field: &Field<'_>, shape: &Shape, basic: bool) -> Option<Vec<
         if OURS.contains(&name.as_str()) {
             return refuse(format!("header `{name}` is set by Doorward itself"), "leave it out");
         }
-        if text.is_empty() || text.trim() != text || text.len() > template::LIMIT || !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        if text.is_empty()
+            || text.trim() != text
+            || text.len() > template::LIMIT
+            || !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+        {
             return field.refuse("a header's value is visible ASCII, without space at an end", "write something, or take it away");
         }
         Some(Some((name, template::read(&field, text, shape)?)))

@@ -61,12 +61,7 @@ pub(super) const REFRESH: Shape = Shape {
 pub(super) const LOGOUT: Shape = Shape {
     sent: Sent::Redirect,
     placeholders: &[ClientId, RedirectUri, IdToken],
-    ours: &[
-        CLIENT,
-        ("post_logout_redirect_uri", "${redirectUri}"),
-        ("returnTo", "${redirectUri}"),
-        ("id_token_hint", "${id_token}"),
-    ],
+    ours: &[CLIENT, ("post_logout_redirect_uri", "${redirectUri}"), ("returnTo", "${redirectUri}"), ("id_token_hint", "${id_token}")],
     reserved: &["state", "logout_hint"],
     reserves_authorize: false,
     authorization: None,

@@ -1,1 +1,0 @@
-../../it/command_line.rs
