@@ -39,6 +39,8 @@ pub struct Question {
 pub enum QuestionFault {
     #[error("`{0}` is no method")]
     Method(String),
+    #[error("`{0}` is not `{up}`: methods are written in capitals", up = .0.to_ascii_uppercase())]
+    SmallLetters(String),
     #[error("the address begins with `https://`: over plain http there is only a redirect to it")]
     Scheme,
 }
@@ -68,6 +70,10 @@ impl Question {
     /// # Errors
     /// [`QuestionFault`]. An address that no request may have is no fault: its [`Question::target`] says what is wrong with it.
     pub fn parse(method: &str, url: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Self, QuestionFault> {
+        let capitals = method.to_ascii_uppercase();
+        if capitals != method && ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&capitals.as_str()) {
+            return Err(QuestionFault::SmallLetters(method.to_owned()));
+        }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| QuestionFault::Method(method.to_owned()))?;
         let scheme = url.get(..8).filter(|scheme| scheme.eq_ignore_ascii_case("https://")).ok_or(QuestionFault::Scheme)?;
         let rest = &url[scheme.len()..];

@@ -30,6 +30,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 const SLACK: Duration = Duration::from_secs(900);
 /// How often a store is asked to drop what an entry of everybody's covers, until all of it is gone.
 const ROOM: usize = 30;
+/// How often the store that was is asked again for what it holds.
+const TRIES: u32 = 20;
 /// Entries that wait for the store. More than that become one for everybody of an issuer.
 const WAITING: usize = 10_000;
 
@@ -92,8 +94,9 @@ impl RevocationList {
         })
     }
 
-    /// The list for another store, which takes the place of this one. What is known here counts there; what comes here from
-    /// now on is told there, and stored there.
+    /// The list for another store, which takes the place of this one. What is known here counts there at once, and is stored
+    /// there beside the requests: sessions that a browser holds outlive a change of store. What comes here from now on is told
+    /// there, and stored there.
     pub fn succeeding<'i>(
         before: &Arc<Self>,
         issuers: impl IntoIterator<Item = &'i str>,
@@ -104,8 +107,40 @@ impl RevocationList {
         before.successor.store(Some(next.clone()));
         next.change(|set| *set = Revocations::clone(&before.current.load()));
         *next.waiting() = before.waiting().clone();
-        next.serve(issuers, lifetime, Duration::from_secs(before.lifetime.load(Ordering::Relaxed)));
+        let lived = Duration::from_secs(before.lifetime.load(Ordering::Relaxed));
+        next.serve(issuers, lifetime, lived);
+        let (heir, from) = (next.clone(), before.store.clone());
+        before.control.spawn(async move { heir.store_all_of(&*from, lifetime.saturating_sub(lived)).await });
         next
+    }
+
+    /// Stores what another store holds; each entry ends so much later.
+    async fn store_all_of(&self, from: &dyn Store, later: Duration) {
+        let (mut cursor, mut failures) = (Cursor::default(), 0);
+        while failures < TRIES {
+            match from.revocations(cursor).await {
+                Ok((_, next)) if next == cursor => return,
+                Ok((entries, next)) => {
+                    for entry in entries {
+                        self.take_in(Revocation { until: entry.until.plus(later), ..entry }).await;
+                    }
+                    cursor = next;
+                }
+                Err(_) => {
+                    failures += 1;
+                    tokio::time::sleep(EVERY).await;
+                }
+            }
+        }
+        tracing::error!("who was signed out could not all be read from the store that was: it counts here until the next start, no longer");
+    }
+
+    /// Counts it and stores it; what cannot be stored now waits.
+    async fn take_in(&self, entry: Revocation) {
+        self.apply([&entry]);
+        if self.put(&entry).await.is_err() {
+            self.wait_with(entry);
+        }
     }
 
     /// From now on also for sessions of these issuers, which live so long. What it holds lasts as long as those sessions may;
@@ -197,7 +232,10 @@ impl RevocationList {
         let list = self.clone();
         let stored = self.control.spawn(async move {
             let outcome = list.put(&entry).await;
-            if let Err(fault) = outcome {
+            // A list that took the place of this one meanwhile may have been made without it.
+            if let Some(next) = list.successor.load_full() {
+                next.take_in(entry).await;
+            } else if let Err(fault) = outcome {
                 tracing::warn!(what = entry.what.label(), "a revocation could not be stored, it is tried again: {fault}");
                 list.wait_with(entry);
             }

@@ -192,6 +192,20 @@ fn too_deep(here: &Span) -> Finding {
 
 fn syntax_error(text: &str, error: &ScanError) -> Finding {
     let at = offset(error.marker()).min(text.len());
-    let finding = Finding::error(format!("not YAML: {}", error.info())).at(&(at..(at + 1).min(text.len())));
-    if text[at..].starts_with('\t') { finding.help("indent with spaces") } else { finding }
+    let info = error.info();
+    // The scanner stops before the line end that the tab comes after.
+    let after = text[at..].trim_start_matches([' ', '\r', '\n']);
+    let (at, help) = match after.chars().next() {
+        Some('\t') => (text.len() - after.len(), Some("indent with spaces")),
+        Some('*' | '&' | '!' | '%' | '@' | '`') => (at, Some("a text that begins with this sign stands in quotes: `\"*\"`")),
+        _ if info.contains("did not find expected") => {
+            (at, Some("keys of one map begin in one column, deeper than the key above them; a bracket or quote may be open"))
+        }
+        _ => (at, None),
+    };
+    let finding = Finding::error(format!("not YAML: {info}")).at(&(at..(at + 1).min(text.len())));
+    match help {
+        Some(help) => finding.help(help),
+        None => finding,
+    }
 }

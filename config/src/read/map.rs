@@ -82,23 +82,28 @@ impl<'d> Map<'d> {
         self.entries.is_empty()
     }
 
-    /// Reports every key that nobody asked for. `hints` are words that others use, and what to write here.
-    pub(super) fn finish(&self, hints: &[(&str, &str)]) {
+    /// Reports every key that nobody asked for, and says whether there was none. `hints` are words that others use, and what to
+    /// write here: a key that a hint names is not said to be missing as well.
+    pub(super) fn finish(&self, hints: &[(&str, &str)]) -> bool {
         let known = self.known.borrow();
+        let mut complete = true;
         for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let finding = Finding::error(format!("unknown key `{}`", entry.key)).at(&entry.key_span).key(&self.path_of(&entry.key));
             let hint = hints.iter().find(|(word, _)| *word == entry.key);
             let absent = known.iter().copied().filter(|key| self.entries.iter().all(|other| other.key != *key));
             let near = word::nearest(&entry.key, absent);
-            if hint.is_none() {
-                self.missing.borrow_mut().retain(|(key, _)| Some(key.as_str()) != near);
-            }
+            complete = false;
+            self.missing.borrow_mut().retain(|(key, _)| match hint {
+                Some((_, hint)) => !hint.contains(&format!("`{key}`")) && !hint.contains(&format!("`{key}:")),
+                None => Some(key.as_str()) != near,
+            });
             self.reading.report(match (hint, near) {
                 (Some((_, hint)), _) => finding.help(*hint),
                 (None, Some(near)) => finding.label(format!("did you mean `{near}`?")),
                 (None, None) => finding.help(format!("known here: {}", word::list(&known))),
             });
         }
+        complete
     }
 
     fn field(&self, entry: &'d Entry) -> Field<'d> {

@@ -78,7 +78,7 @@ fn read_rule<'d>(item: &Field<'d>, name: String) -> Option<Read<'d>> {
     };
     let step_up = map.maybe("step_up", |field| step_up::read(field, allow.as_ref()));
     let enforce = map.or("enforce", Enforce::Deny, |field| field.one_of(&[("deny", Enforce::Deny), ("log", Enforce::Log)]));
-    map.finish(&[
+    let known = map.finish(&[
         ("max_age", "write `step_up: { max_age: … }`"),
         ("acr_values", "write `step_up: { acr_values: [ … ] }`"),
         ("mfa", "write `step_up: { acr_values: [ … ] }`"),
@@ -91,6 +91,10 @@ fn read_rule<'d>(item: &Field<'d>, name: String) -> Option<Read<'d>> {
         ("deny", "rules say who is allowed; `allow: nobody` closes a path"),
     ]);
     let paths = paths?;
+    // `paths: /x` would be taken for a rule for every path, and all that follows for shadowed.
+    if !known {
+        return None;
+    }
     let (patterns, paths) = paths.into_iter().map(|(pattern, span, text)| (pattern, (span, text))).unzip();
     let rule = Rule { name: name.into(), paths: patterns, methods: methods?, allow: allow?, step_up: step_up?, enforce: enforce? };
     Some(Read { rule, field: item.clone(), paths })

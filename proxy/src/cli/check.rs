@@ -8,6 +8,7 @@ use doorward_config::{Loaded, Problem, Report, Severity, WarningCode, cookie_siz
 use doorward_policy::session::COOKIE_LIMIT;
 use serde_json::{Map, Value, json};
 
+use super::table::counted;
 use super::{CONFIGURATION, Format, MISUSED, color, explain, refuse, say, tell};
 use crate::pages::Pages;
 use crate::serve::tls_stores;
@@ -39,7 +40,7 @@ pub(super) fn check(path: &Path, format: Format, claims: Option<&Path>) -> ExitC
                 say(&report.render(color()));
             }
             if !wrong {
-                summary(path, &settings, &cookies);
+                summary(path, &settings, &report, &cookies);
             }
         }
     }
@@ -68,11 +69,15 @@ fn json_of(report: &Report, cookies: &Cookies) -> Value {
     json
 }
 
-fn summary(path: &Path, settings: &Settings, cookies: &Cookies) {
+fn summary(path: &Path, settings: &Settings, report: &Report, cookies: &Cookies) {
     let policy = &settings.policy;
     let rules: usize = policy.routes().iter().map(|route| route.rules.len()).sum();
-    let (routes, providers) = (policy.routes().len(), settings.providers.len());
-    tell(&format!("{}: fine ({routes} routes, {rules} rules, {providers} providers)", path.display()));
+    let (routes, providers) = (counted(policy.routes().len(), "route"), counted(settings.providers.len(), "provider"));
+    let warned = match report.problems().len() {
+        0 => String::new(),
+        warnings => format!(", with {}", counted(warnings, "warning")),
+    };
+    tell(&format!("{}: fine{warned} ({routes}, {}, {providers})", path.display(), counted(rules, "rule")));
     for (provider, bytes) in &cookies.0 {
         tell(&format!("{provider}: the session cookie of these claims has {bytes} bytes of {COOKIE_LIMIT}"));
     }

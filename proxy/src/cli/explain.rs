@@ -180,7 +180,13 @@ fn look(arguments: &Arguments, settings: Settings) -> Result<(Answer, By), Stop>
 /// A JSON object in a file, or on standard input.
 pub(super) fn read_claims(file: &Path) -> Result<Map<String, Value>, String> {
     let text = if file == Path::new("-") { read(std::io::stdin()) } else { File::open(file).and_then(read) };
-    let text = text.map_err(|error| format!("the claims cannot be read: {error}"))?;
+    let text = text.map_err(|error| {
+        let name = file.display().to_string();
+        match name.starts_with('{') {
+            true => "--claims takes a file, or `-`\n  help: `echo '{ … }' | doorward … --claims -`".to_owned(),
+            false => format!("the claims in {} cannot be read: {error}", super::table::clean(&name)),
+        }
+    })?;
     serde_json::from_str(&text).map_err(|error| format!("the claims are no JSON object: {error}"))
 }
 

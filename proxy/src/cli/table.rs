@@ -112,6 +112,11 @@ pub(super) fn clean(text: &str) -> String {
     out
 }
 
+/// `1 rule`, `2 rules`
+pub(super) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use doorward_config::settings::Settings;
 use doorward_policy::access::Enforce;
 use serde_json::{Value, json};
 
-use super::table::{Ink, Table, clean};
+use super::table::{Ink, Table, clean, counted};
 use super::{Config, Format, NO, color_of_results, load, say, tell};
 use crate::clock;
 use outcome::{Coverage, Outcome};
@@ -42,7 +42,7 @@ pub(super) fn test(arguments: &Arguments) -> ExitCode {
     let now = clock::now();
     let outcomes: Vec<Outcome<'_>> = settings.tests.iter().map(|test| Outcome::of(&settings, test, now)).collect();
     let coverage = Coverage::of(&settings, &outcomes);
-    let run = Run { path: &path, settings: &settings, outcomes, coverage };
+    let run = Run { path: &path, settings: &settings, outcomes, coverage, wants_coverage: arguments.coverage };
     match arguments.format {
         Format::Text => tell(&run.text(Ink { on: color_of_results() })),
         Format::Json => tell(&run.json().to_string()),
@@ -66,6 +66,7 @@ struct Run<'r> {
     settings: &'r Settings,
     outcomes: Vec<Outcome<'r>>,
     coverage: Coverage,
+    wants_coverage: bool,
 }
 
 impl Run<'_> {
@@ -90,8 +91,10 @@ impl Run<'_> {
         }
         out.push_str(&self.coverage_text(ink));
         let (failed, passed) = (self.failed(), self.outcomes.len() - self.failed());
-        let word = if failed > 0 { ink.bad("FAILED") } else { ink.good("SUCCESS") };
-        out.push_str(&format!("\n{word}: {passed} passed, {failed} failed\n"));
+        let uncovered = self.wants_coverage && self.coverage.has_gaps();
+        let word = if failed > 0 || uncovered { ink.bad("FAILED") } else { ink.good("SUCCESS") };
+        let gaps = if uncovered { ", and some rules decide no test" } else { "" };
+        out.push_str(&format!("\n{word}: {passed} passed, {failed} failed{gaps}\n"));
         out
     }
 
@@ -128,8 +131,4 @@ impl Run<'_> {
             "rules": self.settings.policy.routes().iter().flat_map(|route| &route.rules).filter(|rule| rule.enforce == Enforce::Deny).count(),
         })
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -242,9 +242,33 @@ async fn sess_40_a_list_for_another_store_begins_with_all_that_is_known() {
     // Somebody who is still served under the configuration that was.
     end(&before, "late").await.unwrap();
     assert!(before.is_revoked(&facts("late")) && next.is_revoked(&facts("late")));
+    a_while().await;
     let third = list(&two);
     third.load().await;
-    assert!(third.is_revoked(&facts("late")) && !third.is_revoked(&facts("early")), "it is stored where the next process looks");
+    assert!(third.is_revoked(&facts("late")) && third.is_revoked(&facts("early")), "it is stored where the next process looks");
+    assert!(!third.is_revoked(&facts("nobody")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sess_40_what_is_stored_while_the_list_changes_is_stored_in_both_places() {
+    let (one, two) = (Shared::new(true), Shared::new(true));
+    let before = list(&one);
+    one.set_down(true);
+    // Stored nowhere yet, and on its way when the next list is made without it.
+    let adding = tokio::spawn({
+        let before = before.clone();
+        async move { end(&before, "s").await }
+    });
+    while !before.is_revoked(&facts("s")) {
+        tokio::task::yield_now().await;
+    }
+    let next = RevocationList::succeeding(&before, [IDP], LIFETIME, two.clone());
+    let _ = adding.await;
+    assert!(next.is_revoked(&facts("s")));
+    a_while().await;
+    let third = list(&two);
+    third.load().await;
+    assert!(third.is_revoked(&facts("s")));
 }
 
 #[tokio::test(start_paused = true)]

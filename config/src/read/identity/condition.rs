@@ -38,7 +38,14 @@ fn comparison(map: &Map<'_>, field: &Field<'_>) -> Option<Condition> {
     let path = map.required("path").and_then(|field| field.claim_path());
     let op = map.required("op").and_then(|field| Some((field.text()?, field)));
     let value = map.optional("value");
-    map.finish(&[("claim", "write `path`"), ("operator", "write `op`"), ("values", "write `value`, which may be a list")]);
+    map.finish(&[
+        ("claim", "write `path`"),
+        ("operator", "write `op`"),
+        ("values", "write `value`, which may be a list"),
+        ("eq", "write `op: eq` and `value: …`"),
+        ("in", "write `op: in` and `value: …`"),
+        ("regex", "write `op: regex` and `value: …`"),
+    ]);
     let (name, op) = op?;
     let value = match value {
         Some(value) if name == "exists" => return value.refuse("`exists` takes no value", "leave `value` out, or write another `op`"),
@@ -50,7 +57,13 @@ fn comparison(map: &Map<'_>, field: &Field<'_>) -> Option<Condition> {
             warn_if_large(map, &operator);
             Some(Condition::Compare { path: path?, operator })
         }
-        Err(ConditionFault::Operator(_)) => op.unknown(&format!("`{}` is not one of {}", op.shown(), word::list(OPERATORS)), OPERATORS),
+        Err(ConditionFault::Operator(_)) => {
+            let message = format!("`{}` is not one of {}", op.shown(), word::list(OPERATORS));
+            match meant(op.shown()) {
+                Some(help) => op.refuse(message, help),
+                None => op.unknown(&message, OPERATORS),
+            }
+        }
         Err(ConditionFault::Regex(text)) => {
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             let message = format!("the regular expression does not compile: {reason}");
@@ -64,6 +77,23 @@ fn comparison(map: &Map<'_>, field: &Field<'_>) -> Option<Condition> {
             };
             map.optional("value").unwrap_or_else(|| field.clone()).fault(&fault, help)
         }
+    }
+}
+
+/// What other mapping languages call an operator.
+fn meant(written: &str) -> Option<&'static str> {
+    match written.to_lowercase().as_str() {
+        "=" | "==" | "equals" | "equal" | "is" | "like" => Some("write `eq`; `*` in its value is any characters"),
+        "!=" | "<>" | "ne" | "not_equals" => Some("write `neq`"),
+        "<" => Some("write `lt`"),
+        "<=" | "le" => Some("write `lte`"),
+        ">" => Some("write `gt`"),
+        ">=" | "ge" => Some("write `gte`"),
+        "contains" | "includes" | "has" | "any" => Some("write `in`: it looks into a list; `eq` with `*` looks into a text"),
+        "not_contains" | "nin" | "notin" => Some("write `not_in`"),
+        "match" | "matches" | "=~" | "~" => Some("write `regex`; it must match the whole text"),
+        "present" => Some("write `exists`"),
+        _ => None,
     }
 }
 

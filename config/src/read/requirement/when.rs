@@ -104,12 +104,25 @@ fn report(field: &Field<'_>, text: &str, fault: &ExpressionFault, paths: &[PathP
                 _ => None,
             };
             let said = fault.to_string();
-            let said = said.strip_prefix("Syntax error: ").unwrap_or(&said);
-            error(format!("the expression does not compile: {said}")).at(&field.part(at)).help(help_for(fault))
+            let said = said.strip_prefix("Syntax error: ").unwrap_or(&said).replace("<EOF>", "the end");
+            let help = at.as_ref().and_then(|at| spelling(&text[at.start..])).unwrap_or_else(|| help_for(fault));
+            error(format!("the expression does not compile: {said}")).at(&field.part(at)).help(help)
         }
     };
     field.reading.report(finding);
     None
+}
+
+/// What other languages write, and this one does not.
+fn spelling(rest: &str) -> Option<&'static str> {
+    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
+    match word.to_ascii_lowercase().as_str() {
+        "and" => Some("write `&&`"),
+        "or" => Some("write `||`"),
+        "not" => Some("write `!`, as in `!(user in claims.blocked)`"),
+        _ if rest.starts_with('=') => Some("write `==` to compare"),
+        _ => None,
+    }
 }
 
 fn help_for(fault: &ExpressionFault) -> &'static str {

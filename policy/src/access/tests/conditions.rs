@@ -214,3 +214,43 @@ fn adv_hei_01_a_pattern_that_almost_matched_leaves_nothing_behind() {
     assert_eq!(asked(rules(), "/x/a/only", &Standing::Known(&ada)), "allow ada", "the first pattern that matches names it");
     assert_eq!(asked(rules(), "/x/a/other", &Standing::Known(&ada)), "expression");
 }
+
+/// What is compared with the path is what every server reads: decoded, and the same with and without `;parameters`.
+#[test]
+fn an_expression_about_the_path_is_not_got_around_by_another_spelling() {
+    let ada = identity(json!({ "sub": "ada", "roles": ["editor"] }));
+    let closed = |text: &str, path: &str| asked(vec![rule("app/1", &[], &[], when(text))], path, &Standing::Known(&ada));
+    let text = "!request.path.startsWith('/@admin') || 'admin' in roles";
+    assert_eq!(closed(text, "/open"), "allow ada");
+    for path in ["/@admin", "/%40admin", "/@%61dmin", "/%40admin/x"] {
+        assert_eq!(closed(text, path), "expression", "{path}");
+    }
+    let text = "request.path != '/t\u{fc}r' || 'admin' in roles";
+    assert_eq!(closed(text, "/tor"), "allow ada");
+    for (path, expected) in [
+        ("/t%C3%BCr", "expression"),
+        ("/t%c3%bcr;a=b", "no rule: ambiguous_path"),
+        ("/t%C3%BCr%3Ba", "no rule: ambiguous_path"),
+        ("/tor;a=b", "no rule: ambiguous_path"),
+    ] {
+        assert_eq!(closed(text, path), expected, "{path}");
+    }
+    // Where the path is not looked at, parameters are the app's.
+    assert_eq!(closed("'editor' in roles", "/tor;a=b"), "allow ada");
+}
+
+/// Two paths of one rule that both fit, and name two values: nobody can say which one the app reads.
+#[test]
+fn a_name_that_two_patterns_read_differently_is_believed_of_neither() {
+    let ada = identity(json!({ "sub": "ada", "org_id": "acme" }));
+    let own = |patterns: &[&str], text: &str, path: &str| asked(vec![rule("app/1", patterns, &[], when(text))], path, &Standing::Known(&ada));
+    let either = &["/{tenant}/reports/*", "/*/reports/{tenant}"][..];
+    let text = "claims.org_id == path.tenant";
+    for path in ["/acme/reports/other", "/other/reports/acme"] {
+        assert_eq!(own(either, text, path), "no rule: ambiguous_path", "{path}");
+    }
+    assert_eq!(own(either, text, "/acme/reports/acme"), "allow ada");
+    assert_eq!(own(&either[..1], text, "/acme/reports/other"), "allow ada");
+    assert_eq!(own(&["/{tenant}", "/{tenant}/**"], text, "/acme"), "allow ada");
+    assert_eq!(own(either, "claims.org_id == 'acme'", "/other/reports/acme"), "allow ada");
+}
