@@ -29,7 +29,8 @@ impl ReadFile {
         Self { path: path.to_owned(), secret: false, digest }
     }
 
-    /// The files right in a folder, by name and content, as they are now.
+    /// The pages right in a folder, by name and content, as they are now. Other files are nobody's business: a log that grows
+    /// there would be a change that never ends.
     pub(crate) fn folder(path: &Path) -> Self {
         Self { path: path.to_owned(), secret: false, digest: of_folder(path) }
     }
@@ -66,7 +67,7 @@ fn now(path: &Path) -> Option<Digest> {
 
 fn of_folder(path: &Path) -> Option<Digest> {
     let entries = fs::read_dir(path).ok()?.take(ENTRIES).filter_map(Result::ok);
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_page(path) && path.is_file()).collect();
     files.sort();
     let mut context = Context::new(&SHA256);
     for file in files {
@@ -76,6 +77,10 @@ fn of_folder(path: &Path) -> Option<Digest> {
         }
     }
     context.finish().as_ref().try_into().ok()
+}
+
+fn is_page(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "html" || extension == "css")
 }
 
 fn of(bytes: &[u8]) -> Digest {
@@ -124,6 +129,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let read = ReadFile::folder(folder.path());
         assert!(!read.has_changed());
+        fs::write(folder.path().join("audit.jsonl"), "x").unwrap();
+        assert!(!read.has_changed(), "no page");
         fs::write(folder.path().join("denied.html"), "x").unwrap();
         assert!(read.has_changed());
         assert!(plain(Path::new("/dev/zero"), 10).is_err());

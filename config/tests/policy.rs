@@ -56,7 +56,7 @@ fn first_rule(rules: &str) -> Rule {
 
 fn needs(allow: &str) -> Needs {
     match first_rule(&format!("{{ path: \"/t/{{tenant}}/**\", allow: {{ {allow} }} }}")).allow {
-        Requirement::Needs(needs) => needs,
+        Requirement::Needs(needs) => *needs,
         other => panic!("{other:?}"),
     }
 }

@@ -29,8 +29,8 @@ use http::{HeaderName, Method};
 
 use crate::cors::Cors;
 use crate::credential::Accept;
+use crate::expression::{Expression, Facts};
 use crate::headers::{HeaderMapping, OwnedNames};
-use crate::expression::Facts;
 use crate::identity::{Identity, IdentityMapping};
 use crate::request::{CleanPath, HostPattern, Target};
 use crate::time::Timestamp;
@@ -249,9 +249,22 @@ impl Rule {
         self.paths.iter().find(|pattern| pattern.matches(path)).map(|pattern| pattern.capture(path)).unwrap_or_default()
     }
 
-    /// Whether a server that cuts `;parameters` off reads other values than we do: `/t/acme;x`, or `/;/acme/other`.
+    /// Whether somebody reads other values than we do: a server that cuts `;parameters` off (`/t/acme;x`, or `/;/acme/other`),
+    /// or one that takes another of the rule's patterns for the one that was meant.
     fn reads_two_values(&self, path: &CleanPath) -> bool {
-        path.without_parameters().is_some_and(|other| self.parameters(path) != self.parameters(&other))
+        let when = self.allow.when();
+        let cut = path.without_parameters();
+        cut.is_some_and(|other| when.is_some_and(Expression::reads_path) || self.parameters(path) != self.parameters(&other))
+            || (self.paths.len() > 1 && when.is_some_and(|when| self.names_two_values(path, when.parameters())))
+    }
+
+    fn names_two_values(&self, path: &CleanPath, names: &[Box<str>]) -> bool {
+        if names.is_empty() {
+            return false;
+        }
+        let mut read = self.paths.iter().filter(|pattern| pattern.matches(path)).map(|pattern| pattern.capture(path));
+        let Some(first) = read.next() else { return false };
+        read.any(|other| names.iter().any(|name| other.get(name) != first.get(name)))
     }
 }
 

@@ -25,6 +25,7 @@ pub struct Expression {
     text: Arc<str>,
     claims: Arc<[Box<str>]>,
     parameters: Arc<[Box<str>]>,
+    path: bool,
     program: Arc<dyn Program>,
 }
 
@@ -38,7 +39,9 @@ pub enum ExpressionFault {
     /// With what the parser says, in one line, and the byte of the text where it says so.
     #[error("{message}")]
     Syntax { message: String, at: Option<usize> },
-    #[error("there is no `{0}`: an expression sees `claims`, `user`, `email`, `roles`, `permissions`, `scopes`, `provider`, `path` and `request`")]
+    #[error(
+        "there is no `{0}`: an expression sees `claims`, `user`, `email`, `roles`, `permissions`, `scopes`, `provider`, `path` and `request`"
+    )]
     Variable(String),
     #[error("there is no function `{0}`")]
     Function(String),
@@ -83,7 +86,7 @@ impl Expression {
             return Err(ExpressionFault::TooLong);
         }
         let (program, names) = engine::compile(text, parameters)?;
-        Ok(Self { text: text.into(), claims: names.claims.into(), parameters: names.parameters.into(), program })
+        Ok(Self { text: text.into(), claims: names.claims.into(), parameters: names.parameters.into(), path: names.path, program })
     }
 
     /// Whether it is true of these facts. Anything else, and whatever goes wrong, is no.
@@ -107,6 +110,11 @@ impl Expression {
     /// The path parameters it looks at.
     pub fn parameters(&self) -> &[Box<str>] {
         &self.parameters
+    }
+
+    /// Whether it looks at the request's whole path.
+    pub fn reads_path(&self) -> bool {
+        self.path
     }
 
     /// As it was written.

@@ -10,8 +10,8 @@ mod operator;
 pub use attribute::{AmrRule, Attribute, AttributeMapping, AttributeSource, AttributeType, ClaimSource, RESERVED};
 pub use condition::{Condition, ConditionFault};
 pub use context::{DropReason, Dropped, Sources};
-pub use mapping::{IdentityMapping, NoRoles, ProfileField, RoleRule, RoleSource, SourcedRole, UserId};
 pub(crate) use mapping::text_of;
+pub use mapping::{IdentityMapping, NoRoles, ProfileField, RoleRule, RoleSource, SourcedRole, UserId};
 pub(crate) use operator::contains_any;
 pub use operator::{Bound, OPERATORS, Operator, Pattern, is_large_regex};
 
@@ -131,11 +131,6 @@ impl Identity {
         let claimed = self.claims.get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let new = |group: &&str| !group.is_empty() && !self.roles.iter().any(|role| **role == **group);
         self.roles.iter().map(AsRef::as_ref).chain(claimed.filter(new))
-    }
-
-    /// The `preferred_username` claim (OIDC Core §5.1): how somebody likes to be called, not who they are.
-    pub fn preferred_username(&self) -> Option<&str> {
-        self.claims.get("preferred_username").and_then(Value::as_str)
     }
 
     /// Auth0's `permissions` claim.

@@ -87,7 +87,11 @@ impl Admin {
                     .providers
                     .iter()
                     .map(|provider| {
-                        let known = if provider.keys.believed(crate::clock::now()).is_some() { "keys known" } else { "not asked yet or unreachable" };
+                        let known = if provider.keys.believed(crate::clock::now()).is_some() {
+                            "keys known"
+                        } else {
+                            "not asked yet or unreachable"
+                        };
                         (provider.settings().name.clone(), json!(known))
                     })
                     .collect();

@@ -34,8 +34,10 @@ impl std::fmt::Debug for Attempts {
 
 impl Attempts {
     pub fn new(limits: &Limits) -> Self {
-        let counter =
-            |limit: u32| Counter { rate: Arc::new(Rate::new(Duration::from_secs(60))), limit: isize::try_from(limit).unwrap_or(isize::MAX) };
+        let counter = |limit: u32| Counter {
+            rate: Arc::new(Rate::new(Duration::from_secs(60))),
+            limit: isize::try_from(limit).unwrap_or(isize::MAX),
+        };
         Self {
             sign_ins: counter(limits.sign_ins_per_client),
             codes: counter(limits.sign_ins_per_client),

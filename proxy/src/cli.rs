@@ -110,9 +110,7 @@ impl Config {
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(config) => serve::serve(&config.path()),
-        Command::Check { file, config, format, claims } => {
-            check::check(&file.unwrap_or_else(|| config.path()), format, claims.as_deref())
-        }
+        Command::Check { file, config, format, claims } => check::check(&file.unwrap_or_else(|| config.path()), format, claims.as_deref()),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Routes(arguments) => routes::routes(&arguments),

@@ -122,7 +122,10 @@ impl Runtime {
             decision = found.narrow(decision, filter, &standing);
         }
         if !matches!(decision, Decision::Allow(_)) {
-            self.witness(Witnessed { ask, found: &found, context: &context, standing: &standing, session: session_of(&presented) }, &decision);
+            self.witness(
+                Witnessed { ask, found: &found, context: &context, standing: &standing, session: session_of(&presented) },
+                &decision,
+            );
         }
         let shadows = self.shadows(ask, &found, &context, &standing, session_of(&presented));
         let until = presented.as_ref().ok().and_then(Option::as_ref).map(|presented| presented.until);

@@ -44,12 +44,7 @@ impl std::ops::Deref for Keys {
 impl Keyring {
     /// The keys of `session`, from whose places they are read again.
     pub fn new(session: &Session, settle: Duration) -> Self {
-        Self {
-            sources: session.key_ring.clone(),
-            current: ArcSwap::from_pointee(session.keys.clone()),
-            settle,
-            settling: Mutex::default(),
-        }
+        Self { sources: session.key_ring.clone(), current: ArcSwap::from_pointee(session.keys.clone()), settle, settling: Mutex::default() }
     }
 
     /// The ring for a configuration that takes the place of another: the same one where the keys are in the same places, else

@@ -268,7 +268,8 @@ impl Metrics {
                 DURATION_BUCKETS,
             )?,
             store_errors: families.counters("store_errors_total", "Calls of the store that failed.", &["op"])?,
-            config_success: families.gauge("config_last_reload_success", "Whether the last configuration that was read is the one in use.")?,
+            config_success: families
+                .gauge("config_last_reload_success", "Whether the last configuration that was read is the one in use.")?,
             config_read_at: families.gauge("config_last_reload_timestamp_seconds", "When the configuration in use was read.")?,
             config_hash: families.gauges("config_hash_info", "The configuration in use, by a digest of its files.", &["hash"])?,
             shadow_decisions: families.counters(
@@ -307,7 +308,15 @@ impl Metrics {
         }
         keep(&self.durations, "route", &routes);
         keep(&self.upstream_healthy, "route", &routes);
-        for family in [&self.logins_started, &self.logins, &self.token_verifications, &self.revalidations, &self.key_fetches, &self.unknown_keys, &self.refreshes] {
+        for family in [
+            &self.logins_started,
+            &self.logins,
+            &self.token_verifications,
+            &self.revalidations,
+            &self.key_fetches,
+            &self.unknown_keys,
+            &self.refreshes,
+        ] {
             keep(family, "provider", &providers);
         }
         let attributes = settings.providers.iter().flat_map(|provider| provider.attributes.names()).collect();

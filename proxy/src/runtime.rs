@@ -357,11 +357,7 @@ impl ProviderRuntime {
 /// Whether keys that were fetched for one are what would be fetched for the other.
 fn has_same_keys(one: &Provider, other: &Provider) -> bool {
     let of = |provider: &Provider| (provider.kind, provider.insecure_http);
-    of(one) == of(other)
-        && one.issuer == other.issuer
-        && one.algorithms == other.algorithms
-        && one.ca == other.ca
-        && one.keys == other.keys
+    of(one) == of(other) && one.issuer == other.issuer && one.algorithms == other.algorithms && one.ca == other.ca && one.keys == other.keys
 }
 
 /// The settings' word for what a token's header must say, in the policy's.

@@ -372,7 +372,10 @@ async fn met_04_lines_written_and_lost_are_counted_and_nobody_waits_for_a_disk()
 fn every_event_is_on_the_page_about_them() {
     let page = include_str!("../../docs/audit.md");
     for kind in doorward_proxy::audit::Kind::ALL {
-        let row = page.lines().filter(|line| line.starts_with("| `")).any(|line| line.split('|').nth(1).unwrap().contains(&format!("`{}`", kind.label())));
+        let row = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .any(|line| line.split('|').nth(1).unwrap().contains(&format!("`{}`", kind.label())));
         assert!(row, "{}", kind.label());
     }
 }

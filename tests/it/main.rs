@@ -5,8 +5,8 @@
 mod access_matrix;
 mod agreement;
 mod api;
-mod audit;
 mod attributes;
+mod audit;
 mod command_line;
 mod conformance;
 mod cors;

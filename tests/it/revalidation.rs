@@ -303,6 +303,22 @@ async fn a_provider_that_wants_to_be_left_alone_is() {
 }
 
 #[tokio::test]
+async fn one_person_whom_userinfo_answers_no_more_is_nobody_elses_trouble() {
+    let idp = HostileIdp::start().await;
+    let scene = Scene::with(plan(&idp, "    revalidate: { by: userinfo, every: 1s }\n")).await;
+    let of = |user: &User, at: usize| idp.access_token(user, |token| token.claims["jti"] = json!(at.to_string()));
+    let other = User { sub: "bob".into(), ..reader() };
+    let too_many = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n".to_vec();
+    idp.fault(Endpoint::Userinfo, Fault::Raw(too_many));
+    assert_eq!(scene.call("/items", &of(&reader(), 0)).await.status, 503);
+    idp.clear();
+    let asked = idp.requests(Endpoint::Userinfo);
+    assert_eq!(scene.call("/items", &of(&reader(), 1)).await.status, 503);
+    assert_eq!(idp.requests(Endpoint::Userinfo), asked, "nobody asks about this person meanwhile");
+    assert_eq!(scene.call("/items", &of(&other, 2)).await.status, 200, "and about others as ever");
+}
+
+#[tokio::test]
 async fn held_keys_and_a_written_endpoint_need_no_metadata() {
     let idp = HostileIdp::start().await;
     let kid = idp.current_kid();

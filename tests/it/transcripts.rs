@@ -10,7 +10,7 @@ use crate::command_line::{binary, text};
 
 const PAGES: &[&str] = &["docs/policy.md", "docs/tools.md"];
 /// Pages whose configurations load.
-const CONFIGURED: &[&str] = &["docs/policy.md", "docs/audit.md"];
+const CONFIGURED: &[&str] = &["docs/policy.md", "docs/audit.md", "docs/pages.md", "docs/hosts/oauth2-proxy.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -193,10 +193,11 @@ fn too_deep(here: &Span) -> Finding {
 fn syntax_error(text: &str, error: &ScanError) -> Finding {
     let at = offset(error.marker()).min(text.len());
     let info = error.info();
-    // The scanner stops before the line end that the tab comes after.
-    let after = text[at..].trim_start_matches([' ', '\r', '\n']);
-    let (at, help) = match after.chars().next() {
-        Some('\t') => (text.len() - after.len(), Some("indent with spaces")),
+    // The scanner says where the word before the tab begins.
+    let tab = text[at..].find('\t').filter(|_| info.contains("tab"));
+    let (at, help) = match text[at..].chars().next() {
+        _ if tab.is_some() => (at + tab.unwrap_or_default(), Some("indent with spaces")),
+        Some('\t') => (at, Some("indent with spaces")),
         Some('*' | '&' | '!' | '%' | '@' | '`') => (at, Some("a text that begins with this sign stands in quotes: `\"*\"`")),
         _ if info.contains("did not find expected") => {
             (at, Some("keys of one map begin in one column, deeper than the key above them; a bracket or quote may be open"))

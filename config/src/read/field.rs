@@ -159,7 +159,7 @@ impl<'d> Field<'d> {
 
     /// One of a few words.
     pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
-        if let Value::Bool(_) | Value::Integer(_) | Value::Float(_) = self.node.value {
+        if let Value::Bool(_) = self.node.value {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             return self.unknown(&format!("`{}` is not one of {}", self.reading.written(&self.node.span), word::list(&known)), &known);
         }

@@ -17,7 +17,7 @@ pub(super) const OAUTH2_PREFIX: &str = "/oauth2";
 /// The redirect URI that users of oauth2-proxy have registered.
 pub(super) const OAUTH2_CALLBACK: &str = "/oauth2/callback";
 /// What oauth2-proxy tells apps, and no other setting names.
-pub(super) const OAUTH2_CLAIMS: &[&str] = &["preferred_username", "groups"];
+pub(super) const OAUTH2_CLAIMS: &[&str] = &["groups"];
 
 const EXAMPLE_SECRET: &str = include_str!("../../examples/secrets/hooks");
 

@@ -24,7 +24,7 @@ use super::session::SERVER_SIDE;
 use super::word;
 use crate::document::{Span, Value};
 use crate::problem::{Finding, WarningCode};
-use crate::settings::{KeySource, Requests, AccessTokenType, Provider, ProviderKind, StoreKind};
+use crate::settings::{AccessTokenType, KeySource, Provider, ProviderKind, Requests, StoreKind};
 use attributes::Asked;
 use place::Place;
 use requests::Beside;

@@ -28,7 +28,15 @@ pub(crate) struct Reading<'r> {
 impl<'r> Reading<'r> {
     pub(crate) fn new(source: &'r Source, environment: &'r dyn Environment) -> Self {
         let folder = source.path.parent().map(Path::to_owned).unwrap_or_default();
-        Self { source, folder, environment, findings: RefCell::default(), secrets: RefCell::default(), files: RefCell::default(), line_ends: OnceCell::new() }
+        Self {
+            source,
+            folder,
+            environment,
+            findings: RefCell::default(),
+            secrets: RefCell::default(),
+            files: RefCell::default(),
+            line_ends: OnceCell::new(),
+        }
     }
 
     /// `parsed` is false when the text could not be understood, so that nobody knows which of it is a secret.

@@ -106,7 +106,7 @@ fn read_needs(field: &Field<'_>, paths: Option<&[PathPattern]>) -> Option<Requir
     };
     needs.all_roles.extend(role?);
     check_public(&needs, public.as_ref(), &map)?;
-    Some(Requirement::Needs(needs))
+    Some(needs.into())
 }
 
 /// `public: true` lets unknown people in, so it can stand beside nothing that asks who somebody is.

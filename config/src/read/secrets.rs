@@ -14,12 +14,15 @@ pub(super) fn in_tree(node: &Node, spans: &mut Vec<Span>) {
                 if is_secret(&entry.key) && !is_of_provider(entry) { below(&entry.value, spans) } else { in_tree(&entry.value, spans) }
             }
         }
-        // A form as it is sent.
-        Value::Text(text) if ["secret=", "password=", "assertion="].iter().any(|name| text.text.to_ascii_lowercase().contains(name)) => {
-            spans.push(node.span.clone());
-        }
+        Value::Text(text) if holds_secret(&text.text) => spans.push(node.span.clone()),
         _ => {}
     }
+}
+
+/// A form as it is sent, or a name and password as `Authorization` has them (RFC 7617 §2).
+fn holds_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["secret=", "password=", "assertion="].iter().any(|name| text.contains(name)) || text.starts_with("basic ")
 }
 
 /// A provider's `keys` are public ones, and its `token` is a request: what is secret in them has a name of its own.
@@ -111,6 +114,15 @@ mod tests {
         }
         for key in ["key", "pass_token", "access_token_type", "cert", "client_id", "name", "kind"] {
             assert!(!is_secret(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn log_01_what_an_authorization_holds_is_covered() {
+        for (text, secret) in
+            [("Basic ZG9vcjp3YXJk", true), ("a=b&client_secret=x", true), ("Bearer ${accessToken}", false), ("basics", false)]
+        {
+            assert_eq!(holds_secret(text), secret, "{text}");
         }
     }
 

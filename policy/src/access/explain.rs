@@ -245,7 +245,9 @@ impl Explanation {
 
 /// Why a path with `;parameters` is refused.
 fn readings(policy: &Policy, target: &Target) -> String {
-    let Some(other) = target.path().without_parameters() else { return "Two servers could read this path differently.".into() };
+    let Some(other) = target.path().without_parameters() else {
+        return "More than one path of the rule fits, and what they name differs.".into();
+    };
     let other = target.with_path(other);
     let under = match policy.rule_for(&other) {
         Ok(found) => found.rule.name.to_string(),

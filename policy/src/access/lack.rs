@@ -94,7 +94,7 @@ mod tests {
     }
 
     fn lacks(needs: Needs) -> Vec<(LackKind, String)> {
-        let lacks = Requirement::Needs(needs).lacked_by(&vera());
+        let lacks = Requirement::from(needs).lacked_by(&vera());
         lacks.into_iter().map(|lack| (lack.kind, lack.names.join(" | "))).collect()
     }
 

@@ -23,7 +23,7 @@ pub enum Requirement {
     /// Nobody: the path is closed.
     Nobody,
     /// Everybody who is known (unless `anonymous`) and meets all of it.
-    Needs(Needs),
+    Needs(Box<Needs>),
 }
 
 /// Every part that is written must hold; a part that is not written asks nothing.
@@ -66,6 +66,12 @@ pub enum Unmet {
     Time,
     /// `when` is not true.
     Expression,
+}
+
+impl From<Needs> for Requirement {
+    fn from(needs: Needs) -> Self {
+        Self::Needs(Box::new(needs))
+    }
 }
 
 impl Requirement {

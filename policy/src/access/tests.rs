@@ -172,7 +172,7 @@ fn each_requirement_and_its_twin() {
     let needs = |change: fn(&mut Needs)| {
         let mut needs = Needs::default();
         change(&mut needs);
-        Requirement::Needs(needs)
+        Requirement::from(needs)
     };
     let somebody = identity(json!({
         "sub": "u", "roles": ["editor", "member"], "permissions": ["device:read"], "scope": "read:x read:y", "org_id": "org_1", "level": 3,
@@ -218,10 +218,10 @@ fn each_requirement_and_its_twin() {
 fn nobody_is_asked_to_sign_in_where_it_would_not_help() {
     let away = || Needs { networks: vec!["198.51.100.0/24".parse().unwrap()], ..Needs::default() };
     let here = || Needs { networks: vec!["192.0.2.0/24".parse().unwrap()], ..Needs::default() };
-    assert_eq!(decided(Requirement::Needs(away()), &Standing::Anonymous), "network");
-    assert_eq!(decided(Requirement::Needs(here()), &Standing::Anonymous), "sign in");
-    assert_eq!(decided(Requirement::Needs(Needs { anonymous: true, ..here() }), &Standing::Anonymous), "allow");
-    assert_eq!(decided(Requirement::Needs(Needs { anonymous: true, ..away() }), &Standing::Anonymous), "network");
+    assert_eq!(decided(Requirement::from(away()), &Standing::Anonymous), "network");
+    assert_eq!(decided(Requirement::from(here()), &Standing::Anonymous), "sign in");
+    assert_eq!(decided(Requirement::from(Needs { anonymous: true, ..here() }), &Standing::Anonymous), "allow");
+    assert_eq!(decided(Requirement::from(Needs { anonymous: true, ..away() }), &Standing::Anonymous), "network");
     assert_eq!(decided(Requirement::SignedIn, &Standing::Anonymous), "sign in");
 }
 
@@ -247,7 +247,7 @@ fn a_bad_credential_is_not_the_same_as_none() {
 fn adv_o2p_12_one_verified_address_with_one_at_sign_in_exactly_the_domain() {
     let with = |email: &str, verified: Value| {
         let identity = identity(json!({"sub": "u", "email": email, "email_verified": verified}));
-        let allow = Requirement::Needs(Needs { email_domains: vec!["corp.test".into()], ..Needs::default() });
+        let allow = Requirement::from(Needs { email_domains: vec!["corp.test".into()], ..Needs::default() });
         decided(allow, &Standing::Known(&identity))
     };
     for email in ["a@corp.test", "a.b+c@CORP.test"] {
@@ -278,7 +278,7 @@ fn adv_o2p_15_an_empty_role_matches_nothing() {
     for roles in [json!(""), json!([""]), json!([]), json!({})] {
         let nobody = identity(json!({"sub": "u", "roles": roles}));
         assert!(nobody.roles().is_empty());
-        let allow = Requirement::Needs(Needs { any_role: vec!["".into()], ..Needs::default() });
+        let allow = Requirement::from(Needs { any_role: vec!["".into()], ..Needs::default() });
         assert_eq!(decided(allow, &Standing::Known(&nobody)), "role");
     }
 }
@@ -321,7 +321,7 @@ fn a_provider_vouches_for_its_own_email_claim_and_for_no_other() {
     let session = Session::begin(Origin { id: "i", provider: "p", client_id: "c" }, claims.as_object().unwrap(), &kept, Timestamp(0));
     let decide = |email: &str, domain: &str| {
         let identity = Identity::from_session(session.clone(), &IdentityMapping { email: path(email), ..mapping() });
-        let allow = Requirement::Needs(Needs { email_domains: vec![domain.into()], ..Needs::default() });
+        let allow = Requirement::from(Needs { email_domains: vec![domain.into()], ..Needs::default() });
         decided(allow, &Standing::Known(&identity))
     };
     assert_eq!(decide("email", "private.test"), "allow");
@@ -344,7 +344,7 @@ fn claims_that_only_an_answer_names_are_kept_when_asked_for() {
 #[test]
 fn stepup_09_a_recent_sign_in_is_asked_of_whoever_else_may() {
     let step_up = Some(StepUp { max_age: Some(std::time::Duration::from_secs(300)), ..StepUp::default() });
-    let admins = || Requirement::Needs(Needs { any_role: vec!["admin".into()], ..Needs::default() });
+    let admins = || Requirement::from(Needs { any_role: vec!["admin".into()], ..Needs::default() });
     let decided = |allow: Requirement, standing: &Standing<'_>| {
         let rule = Rule { step_up: step_up.clone(), ..rule("app/1", &[], &[], allow) };
         let policy = policy(vec![route("app", "app.example", "/", vec![rule])]);

@@ -42,6 +42,8 @@ const OPERATORS: [&str; 18] = [
 pub(super) struct Names {
     pub(super) claims: Vec<Box<str>>,
     pub(super) parameters: Vec<Box<str>>,
+    /// The whole path.
+    pub(super) path: bool,
     pub(super) patterns: Vec<regex::Regex>,
 }
 
@@ -143,7 +145,10 @@ impl Binding<'_> {
                 format!("{PATH}.{name}")
             }
             PATH => return Err(ExpressionFault::Parameter(name.to_owned())),
-            REQUEST if REQUEST_PARTS.contains(&name) => format!("{REQUEST}.{name}"),
+            REQUEST if REQUEST_PARTS.contains(&name) => {
+                self.names.path |= name == "path";
+                format!("{REQUEST}.{name}")
+            }
             REQUEST => return Err(ExpressionFault::Request(name.to_owned())),
             _ => return Ok(None),
         };

@@ -1,6 +1,7 @@
 //! The one file that knows which engine runs expressions.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
@@ -15,6 +16,7 @@ use serde_json::{Map, Value as Json};
 use super::bind::{Names, VALUES, bind};
 use super::{DEPTH_LIMIT, ExpressionFault, Facts, Program};
 use crate::identity::Identity;
+use crate::request::decode_segment;
 
 /// For parsing, which goes as deep as the text has brackets, in whatever build.
 const STACK: usize = 64 * 1024 * 1024;
@@ -132,13 +134,17 @@ impl VariableResolver for Scope<'_> {
             "claims" => Some(CowVal::Borrowed(&self.known.claims)),
             "request.method" => text(target.method().as_str()),
             "request.host" => text(target.host().name()),
-            "request.path" => text(target.path().as_str()),
+            // As rules compare it: `/%40admin` is `/@admin` to everybody who reads it.
+            "request.path" => Some(CowVal::owned(match decode_segment(target.path().as_str()) {
+                Cow::Borrowed(path) => CelString::from(path),
+                Cow::Owned(path) => CelString::from(path),
+            })),
             _ => {
                 if let Some(at) = VALUES.iter().position(|name| *name == variable) {
-                    return self.known.values[at].as_deref().map(|value| CowVal::Borrowed(value));
+                    return Some(CowVal::Borrowed(self.known.values[at].as_deref()?));
                 }
                 if let Some(number) = variable.strip_prefix("@pattern") {
-                    return self.patterns.get(number.parse::<usize>().ok()?).map(|pattern| CowVal::Borrowed(pattern));
+                    return self.patterns.get(number.parse::<usize>().ok()?).map(|pattern| CowVal::Borrowed(pattern as &dyn Val));
                 }
                 text(self.facts.parameters.get(variable.strip_prefix("path.")?)?)
             }

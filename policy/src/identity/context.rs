@@ -70,6 +70,10 @@ impl<'c> Sources<'c> {
 
 /// What was said before stays; the rest is added.
 fn add_missing(claims: &mut Map<String, Value>, more: &Map<String, Value>) {
+    // A word about an address that was never said vouches for no other.
+    if !claims.contains_key("email") && more.contains_key("email") {
+        claims.remove("email_verified");
+    }
     let vouches = claims.get("email").is_none_or(|email| more.get("email") == Some(email));
     for (name, value) in more {
         // Who says that an address is verified must mean that address.
@@ -155,6 +159,12 @@ impl AttributeMapping {
             prefixes.filter_map(|prefix| claim.strip_prefix(&**prefix)).min_by_key(|rest| rest.len())
         };
         whole().or_else(rest).filter(|name| !name.is_empty() && *name != claim && !RESERVED.contains(name))
+    }
+
+    /// The claims that are read as `name` where nothing else has that name: what [`Self::short_name`] makes short.
+    pub fn long_names<'n>(&'n self, name: &'n str) -> impl Iterator<Item = String> + 'n {
+        let whole = |namespace: &str| if namespace.ends_with('/') { format!("{namespace}{name}") } else { namespace.to_owned() };
+        self.namespaces.iter().map(move |namespace| whole(namespace)).filter(move |claim| self.short_name(claim) == Some(name))
     }
 
     fn add_short_names(&self, claims: &mut Map<String, Value>) {

@@ -78,7 +78,7 @@ impl Scalar {
 }
 
 /// Whether the digits that the provider wrote are still known.
-fn is_exact(number: &Number) -> bool {
+pub(super) fn is_exact(number: &Number) -> bool {
     number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|value| value.abs() < EXACT)
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::conversion::is_exact;
 use super::{Condition, add};
 use crate::claim_path::ClaimPath;
 
@@ -208,11 +209,11 @@ impl IdentityMapping {
     }
 }
 
-/// One text with something in it, or a number as its digits.
+/// One text with something in it, or a number as its digits: where those were lost, two people would be one.
 pub(crate) fn text_of<'c>(path: &ClaimPath, claims: &'c Map<String, Value>) -> Option<Cow<'c, str>> {
     match path.one(claims) {
         Some(Value::String(text)) if !text.is_empty() => Some(Cow::Borrowed(text)),
-        Some(Value::Number(number)) => Some(Cow::Owned(number.to_string())),
+        Some(Value::Number(number)) if is_exact(number) => Some(Cow::Owned(number.to_string())),
         _ => None,
     }
 }

@@ -30,6 +30,11 @@ impl Vouched {
         }
     }
 
+    /// Whose token it is.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// RFC 7662 §2.2: `active` must be true itself. What else is said must be what the token says; what is not said is not asked
     /// for. The moment that `exp` names, if it does: the token counts no longer than that.
     ///
@@ -78,6 +83,8 @@ mod tests {
 
     use super::*;
 
+    type Row = (&'static str, Value, Result<Option<i64>, TokenFault>);
+
     const NOW: Timestamp = Timestamp(1_800_000_000);
 
     fn vouched() -> Vouched {
@@ -92,7 +99,7 @@ mod tests {
     #[test]
     fn jwks_11_only_true_is_active_and_what_is_said_besides_must_agree() {
         use TokenFault::{Audience, AuthorizedParty, ClaimType, Expired, Issuer, NotYetValid, Revoked, Subject};
-        let rows: &[(&str, Value, Result<Option<i64>, TokenFault>)] = &[
+        let rows: &[Row] = &[
             ("no more than that", json!({ "active": true }), Ok(None)),
             (
                 "everything",

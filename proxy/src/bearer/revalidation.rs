@@ -35,10 +35,12 @@ const WAITING: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After a question that brought nothing, the same one is not put again for this long.
 const AGAIN: Duration = Duration::from_secs(1);
+/// People about whom a provider wants no questions just now, for each provider.
+const PEOPLE: usize = 1_000;
 /// No provider is left alone for longer, whatever the clock does.
 const LONGEST: i64 = 300;
 
-/// SHA-256 of a token: what is kept of it.
+/// SHA-256 of a token or a subject: what is kept of it.
 type Digest = [u8; digest::SHA256_OUTPUT_LEN];
 
 /// What is asked of one provider.
@@ -53,6 +55,8 @@ pub struct Revalidation {
     slots: Semaphore,
     /// Seconds since 1970: until then the provider wants no questions.
     left_alone: AtomicI64,
+    /// The same about one person's tokens, by the digest of the subject.
+    people: Cache<Digest, Timestamp>,
     /// The last question brought nothing: said once, not for every token.
     failing: AtomicBool,
     control: Handle,
@@ -131,6 +135,7 @@ impl Revalidation {
             flights: Mutex::default(),
             slots: Semaphore::new(AT_ONCE),
             left_alone: AtomicI64::new(i64::MIN),
+            people: Cache::new(PEOPLE),
             failing: AtomicBool::new(false),
             control,
             metrics,
@@ -140,7 +145,7 @@ impl Revalidation {
 
     /// Why the provider does not vouch for `raw`, if it has said so just now: then its signature need not be looked at.
     pub(super) fn refused(&self, raw: RawToken<'_>) -> Option<TokenFault> {
-        match self.known(&digest_of(raw), clock::now())?.said {
+        match self.known(&digest_of(raw.expose()), clock::now())?.said {
             Said::No(fault) => Some(fault),
             Said::Counts(_) | Said::Nothing => None,
         }
@@ -148,7 +153,7 @@ impl Revalidation {
 
     /// What the provider says about `raw`, a token that was verified: `about` is what its claims are.
     pub(super) async fn answer(&self, raw: RawToken<'_>, about: &Arc<Vouched>) -> Result<Answer, CredentialFault> {
-        let digest = digest_of(raw);
+        let digest = digest_of(raw.expose());
         let mut under_way = match self.demand(digest, raw, about) {
             Demand::Known(answer) => return Ok(answer),
             Demand::UnderWay(under_way) => under_way,
@@ -176,7 +181,9 @@ impl Revalidation {
         if let Some(answer) = self.known(&digest, now) {
             return Demand::Known(answer);
         }
-        if (1..=LONGEST).contains(&self.left_alone.load(Ordering::Relaxed).saturating_sub(now.0)) {
+        let of_all = Timestamp(self.left_alone.load(Ordering::Relaxed));
+        let until = [Some(of_all), self.people.get(&digest_of(about.subject()))];
+        if until.into_iter().flatten().any(|until| (1..=LONGEST).contains(&until.0.saturating_sub(now.0))) {
             return Demand::Refused("left_alone");
         }
         let Some(this) = self.this.upgrade().filter(|_| flights.len() < WAITING) else { return Demand::Refused("busy") };
@@ -200,7 +207,7 @@ impl Revalidation {
         // From when it was asked: what is revoked while the answer is under way is found out no later.
         let now = clock::now();
         let outcome = self.put(token, about, now).await;
-        self.note(&outcome, now);
+        self.note(&outcome, about, now);
         let until = now.plus(self.settings.every);
         match outcome {
             Ok(Ok(ends)) => Answer { said: Said::Counts(ends), from: now, until },
@@ -230,7 +237,7 @@ impl Revalidation {
         Answer { said: Said::Nothing, from: now, until: now.plus(AGAIN) }
     }
 
-    fn note(&self, outcome: &Result<Verdict, AskFault>, now: Timestamp) {
+    fn note(&self, outcome: &Result<Verdict, AskFault>, about: &Vouched, now: Timestamp) {
         self.count(match outcome {
             Ok(Ok(_)) => "active",
             Ok(Err(_)) => "refused",
@@ -243,8 +250,10 @@ impl Revalidation {
                 }
             }
             Err(fault) => {
-                if let AskFault::LeftAlone(asked) = fault {
-                    self.left_alone.store(now.plus(*asked).0, Ordering::Relaxed);
+                match fault {
+                    AskFault::LeftAlone(asked) => self.left_alone.store(now.plus(*asked).0, Ordering::Relaxed),
+                    AskFault::PersonLeftAlone(asked) => self.people.insert(digest_of(about.subject()), now.plus(*asked)),
+                    _ => {}
                 }
                 if !self.failing.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
@@ -274,8 +283,8 @@ enum Demand {
     Refused(&'static str),
 }
 
-fn digest_of(raw: RawToken<'_>) -> Digest {
+fn digest_of(text: &str) -> Digest {
     let mut bytes = Digest::default();
-    bytes.copy_from_slice(digest::digest(&digest::SHA256, raw.expose().as_bytes()).as_ref());
+    bytes.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
     bytes
 }

@@ -23,8 +23,10 @@ impl Runtime {
         // A session of another provider on this host is still good where it belongs.
         // In a loop it is the evidence.
         let place = self.sessions.place(ask.target.host().name());
-        let forget = matches!(challenge, Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired | SessionFault::Revoked | SessionFault::NoUser)))
-            && !login::rounds::is_loop(self, ask);
+        let forget = matches!(
+            challenge,
+            Challenge::SignIn(Some(SessionFault::Unreadable | SessionFault::Expired | SessionFault::Revoked | SessionFault::NoUser))
+        ) && !login::rounds::is_loop(self, ask);
         // Who is known steps up where he is known.
         let provider = identity.and_then(|identity| self.providers.iter().position(|own| own.settings().name == identity.provider()));
         let provider = provider.filter(|own| found.route.providers.contains(own)).or(found.route.providers.first().copied());

@@ -148,8 +148,16 @@ impl HookDoor {
             }
             let probe = matches!(request.method, Method::GET | Method::HEAD);
             if let Some(reply) = oauth2_proxy::plain(path, self.draining.load(Ordering::Acquire)).filter(|_| probe) {
-                let verdict =
-                    Verdict { original: None, route: None, rule: None, identity: None, decision: "own", reason: "probe", shadows: Vec::new(), field: None };
+                let verdict = Verdict {
+                    original: None,
+                    route: None,
+                    rule: None,
+                    identity: None,
+                    decision: "own",
+                    reason: "probe",
+                    shadows: Vec::new(),
+                    field: None,
+                };
                 return Visit { dialect: Dialect::OAuth2Proxy.label(), verdict, reply };
             }
         }
@@ -220,8 +228,16 @@ async fn own(runtime: &Runtime, original: Original, question: &Question<'_>, con
             login::Served { reason: DenyReason::NoRoute.label(), reply }
         })
     };
-    let verdict =
-        Verdict { original: Some(original), route: None, rule: None, identity: None, decision: "own", reason: served.reason, shadows: Vec::new(), field: None };
+    let verdict = Verdict {
+        original: Some(original),
+        route: None,
+        rule: None,
+        identity: None,
+        decision: "own",
+        reason: served.reason,
+        shadows: Vec::new(),
+        field: None,
+    };
     (verdict, served.reply)
 }
 

@@ -32,8 +32,8 @@ use super::envoy_grpc;
 use super::guard::{Unanswered, guarded};
 use super::record::{self, Asked};
 use crate::listen::{
-    ACCEPT_FAILED, Bound, ConnectionEvents, CurrentTerms, Drained, HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED, PREFACE_DEADLINE,
-    TOTAL_CAP, is_of_the_client,
+    ACCEPT_FAILED, Bound, ConnectionEvents, CurrentTerms, Drained, HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED,
+    PREFACE_DEADLINE, TOTAL_CAP, is_of_the_client,
 };
 use crate::runtime::{CurrentRuntime, Runtime};
 
@@ -93,22 +93,11 @@ impl GrpcListeners {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn serve(
-        self,
-        terms: CurrentTerms,
-        current: &Arc<CurrentRuntime>,
-        events: Arc<dyn ConnectionEvents>,
-    ) -> io::Result<GrpcServing> {
+    pub fn serve(self, terms: CurrentTerms, current: &Arc<CurrentRuntime>, events: Arc<dyn ConnectionEvents>) -> io::Result<GrpcServing> {
         let addresses: Vec<SocketAddr> = self.bound.iter().map(|bound| bound.address).collect();
         let (stopping, stop) = watch::channel(false);
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(self.threads).thread_name("grpc").enable_all().build()?;
-        let door = Arc::new(Door {
-            current: current.clone(),
-            terms,
-            events,
-            places: Arc::default(),
-            strangers: Arc::default(),
-        });
+        let door = Arc::new(Door { current: current.clone(), terms, events, places: Arc::default(), strangers: Arc::default() });
         let accepting = threads.spawn(async move {
             let mut loops: JoinSet<()> = self.bound.into_iter().map(|bound| accept(bound, door.clone(), stop.clone())).collect();
             while loops.join_next().await.is_some() {}
@@ -346,8 +335,8 @@ impl Visitor {
         }
         let mut pending = Pending { runtime: &runtime, call: &call, answered: false };
         request.extensions_mut().insert(call.clone());
-        let checks = AuthorizationServer::new(Checks(runtime.clone()))
-            .max_decoding_message_size(message_limit(&runtime.settings.server.limits));
+        let checks =
+            AuthorizationServer::new(Checks(runtime.clone())).max_decoding_message_size(message_limit(&runtime.settings.server.limits));
         let answer = guarded(PATIENCE, async move {
             let mut checks = checks;
             match tonic::codegen::Service::call(&mut checks, request).await {

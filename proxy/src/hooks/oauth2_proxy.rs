@@ -5,10 +5,12 @@
 //! circles; a query filter that is misspelt or empty refuses; the fields of one kind of host are believed, never those of
 //! whichever kind a client sends.
 
+use std::borrow::Cow;
+
 use doorward_config::settings::OriginalRequest;
 use doorward_policy::access::{DenyReason, Filter};
 use doorward_policy::headers::{encode_list, encode_text};
-use doorward_policy::identity::Identity;
+use doorward_policy::identity::{Identity, IdentityMapping, ProfileField};
 use doorward_policy::login::{ReturnTo, parse_parameters};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -52,7 +54,7 @@ pub async fn check(question: &Question<'_>, query: Option<&str>, source: Origina
     };
     let mut reply = match answer {
         Answer::Allow(mut allowed) => {
-            let told = told(verdict.identity.as_deref());
+            let told = told(verdict.identity.as_deref(), question.runtime.settings.policy.mapping());
             // A name that the configuration maps says what the configuration says.
             let new = told.into_iter().filter(|(name, _)| !allowed.fields.iter().any(|(mapped, _)| mapped == name)).collect::<Vec<_>>();
             allowed.fields.extend(new);
@@ -82,8 +84,13 @@ fn untouched(question: &Question<'_>) -> Result<(), DenyReason> {
     if forged { Err(DenyReason::ForgedHeader) } else { Ok(()) }
 }
 
+/// What oauth2-proxy calls the preferred username: ours, which `identity.username` may have from elsewhere.
+fn username<'i>(identity: &'i Identity, mapping: &IdentityMapping) -> Option<Cow<'i, str>> {
+    mapping.profile(ProfileField::Username, identity.claims())
+}
+
 /// The fields that hosts copy by these names, in the encoding of all our values; empty where nobody is there.
-fn told(identity: Option<&Identity>) -> Vec<(HeaderName, HeaderValue)> {
+fn told(identity: Option<&Identity>, mapping: &IdentityMapping) -> Vec<(HeaderName, HeaderValue)> {
     let text = |value: Option<&str>| {
         let mut text = String::new();
         encode_text(value.unwrap_or(""), &mut text);
@@ -96,7 +103,7 @@ fn told(identity: Option<&Identity>) -> Vec<(HeaderName, HeaderValue)> {
         (USER, text(user)),
         (EMAIL, text(email)),
         (GROUPS, groups),
-        (PREFERRED_USERNAME, text(identity.and_then(Identity::preferred_username))),
+        (PREFERRED_USERNAME, text(identity.and_then(|identity| username(identity, mapping)).as_deref())),
         (GAP_AUTH, text(email.or(user))),
     ];
     let value = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
@@ -190,7 +197,7 @@ async fn userinfo(runtime: &Runtime, ask: &Ask<'_>) -> Served {
         "user": identity.user(),
         "email": identity.email(),
         "groups": identity.groups().collect::<Vec<_>>(),
-        "preferredUsername": identity.preferred_username(),
+        "preferredUsername": username(&identity, runtime.settings.policy.mapping()),
     });
     Served { reason: "session", reply: Reply::json(200, &body) }
 }

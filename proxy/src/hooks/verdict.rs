@@ -129,7 +129,16 @@ pub fn refused(
     };
     let reply = respond::deny(&runtime.pages, asker, reason);
     runtime.metrics.stopped(crate::metrics::NO_ROUTE, "deny", reason.label());
-    let verdict = Verdict { original, route: None, rule: None, identity: None, decision: "deny", reason: reason.label(), shadows: Vec::new(), field: None };
+    let verdict = Verdict {
+        original,
+        route: None,
+        rule: None,
+        identity: None,
+        decision: "deny",
+        reason: reason.label(),
+        shadows: Vec::new(),
+        field: None,
+    };
     (verdict, Answer::Refuse(reply))
 }
 

@@ -26,6 +26,8 @@ pub enum AskFault {
     Malformed,
     #[error("the provider wants to be left alone for {} seconds", .0.as_secs())]
     LeftAlone(Duration),
+    #[error("the provider wants no questions about one person for {} seconds", .0.as_secs())]
+    PersonLeftAlone(Duration),
 }
 
 impl AskFault {
@@ -37,7 +39,7 @@ impl AskFault {
             Self::NoEndpoint => "no_endpoint",
             Self::ClientRefused => "client_refused",
             Self::Malformed => "malformed",
-            Self::LeftAlone(_) => "left_alone",
+            Self::LeftAlone(_) | Self::PersonLeftAlone(_) => "left_alone",
         }
     }
 }
@@ -102,6 +104,11 @@ fn described(answer: &Answer, vouched: &Vouched) -> Result<Verdict, AskFault> {
         StatusCode::OK if !answer.json => Err(FetchFault::ContentType.into()),
         StatusCode::OK => Ok(vouched.described(&strict_object(&answer.body).map_err(|_| AskFault::Malformed)?).map(|()| None)),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(Err(TokenFault::Revoked)),
+        // Auth0 counts by user: one with many tokens must not keep all others from being asked about.
+        StatusCode::TOO_MANY_REQUESTS => Err(match unanswered(answer) {
+            AskFault::LeftAlone(asked) => AskFault::PersonLeftAlone(asked),
+            other => other,
+        }),
         _ => Err(unanswered(answer)),
     }
 }

@@ -44,7 +44,13 @@ pub(super) struct Accepting {
 /// What a listener does with a connection.
 enum Door {
     /// `announced`: whose place among the listeners that demand a PROXY header it is.
-    Worlds { lanes: Vec<Lane>, next: usize, purpose: Purpose, terms: CurrentTerms, announced: Option<usize> },
+    Worlds {
+        lanes: Vec<Lane>,
+        next: usize,
+        purpose: Purpose,
+        terms: CurrentTerms,
+        announced: Option<usize>,
+    },
     Redirect(Arc<Redirect>),
 }
 

@@ -252,7 +252,8 @@ mod tests {
     /// Bytes that begin like a header, or like nothing.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let line = "PROXY (TCP4|TCP6|UNKNOWN|UDP4)? ?([0-9a-f.:]{0,16} ?){0,4}[0-9 +]{0,12}(\r\n|\n|\r)?".prop_map(String::into_bytes);
-        let binary = (prop::sample::select(vec![0x20u8, 0x21, 0x11, 0x22]), any::<u8>(), any::<u16>(), prop::collection::vec(any::<u8>(), 0..80));
+        let binary =
+            (prop::sample::select(vec![0x20u8, 0x21, 0x11, 0x22]), any::<u8>(), any::<u16>(), prop::collection::vec(any::<u8>(), 0..80));
         let binary = binary.prop_map(|(command, family, length, rest)| {
             [V2_SIGNATURE, &[command, if family < 128 { 0x11 } else { family }], &(length % 600).to_be_bytes(), &rest].concat()
         });

@@ -104,13 +104,7 @@ impl Listeners {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn serve<A, F>(
-        self,
-        terms: CurrentTerms,
-        factory: F,
-        our_hosts: OurHosts,
-        events: Arc<dyn ConnectionEvents>,
-    ) -> io::Result<Serving>
+    pub fn serve<A, F>(self, terms: CurrentTerms, factory: F, our_hosts: OurHosts, events: Arc<dyn ConnectionEvents>) -> io::Result<Serving>
     where
         A: HttpServerApp + Send + Sync + 'static,
         F: Fn(usize) -> Arc<A> + Send + Sync + 'static,
@@ -120,9 +114,7 @@ impl Listeners {
         let hook_addresses = self.hooks.iter().map(|bound| bound.address).collect();
         // Two sets: a flood from outside must not keep the proxies from asking.
         let now = terms.load_full();
-        let caps = |shared: &[IpNet]| {
-            Caps::new(now.limits.connections, now.limits.connections_per_client, shared.to_vec(), events.clone())
-        };
+        let caps = |shared: &[IpNet]| Caps::new(now.limits.connections, now.limits.connections_per_client, shared.to_vec(), events.clone());
         let (caps, hook_caps) = (caps(&now.shared), caps(&now.peers));
         let (stage, watch) = watch::channel(Stage::Serve);
         let redirect = Arc::new(Redirect::new(terms.clone(), our_hosts, events.clone()));

@@ -78,12 +78,7 @@ pub(super) fn run<A: HttpServerApp + Send + Sync + 'static>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clean = runtime.block_on(async move {
         let (shutdown, shutdown_watch) = watch::channel(false);
-        let world = Arc::new(World {
-            app: factory(index),
-            shutdown: shutdown_watch,
-            open: Mutex::default(),
-            blueprint,
-        });
+        let world = Arc::new(World { app: factory(index), shutdown: shutdown_watch, open: Mutex::default(), blueprint });
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use doorward_config::settings::{Provider, ResponseMode};
 use doorward_policy::access::{DenyReason, StepUp};
 use doorward_policy::login::{
-    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Asked, Attempt, AttemptEntropy, AuthorizationRequest, HandoffAttempt, IDP_HINT, Places,
-    ROUNDS_COOKIE, ReturnTo, State, WishFault, parse_parameters,
+    ATTEMPT_COOKIE, ATTEMPT_LIFETIME, ATTEMPT_LIMIT, Asked, Attempt, AttemptEntropy, AuthorizationRequest, HandoffAttempt, IDP_HINT,
+    Places, ROUNDS_COOKIE, ReturnTo, State, WishFault, parse_parameters,
 };
 use doorward_policy::session::Purpose;
 use http::{HeaderValue, Method, header};

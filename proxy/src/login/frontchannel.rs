@@ -56,9 +56,7 @@ pub(super) async fn serve(runtime: &Runtime, ask: &Ask<'_>) -> Served {
     // What could not be stored is said there, counts here, and is stored later.
     let stored = runtime.revocations.end(what.clone(), ask.now, ask.now).await.is_ok();
     audit::ended(runtime, Cause::of(ask), "front_channel", &settings.name, &what, stored);
-    if stored
-        && let What::ProviderSession { issuer, sid } = &what
-    {
+    if stored && let What::ProviderSession { issuer, sid } = &what {
         runtime.sessions.forget_provider_session(issuer, sid).await;
     }
     let reply = page(200, Some(settings.issuer.as_str()), RECEIVED);

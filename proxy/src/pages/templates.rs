@@ -124,7 +124,12 @@ fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, PagesFault> {
         if !OURS.iter().any(|(ours, _)| *ours == name) {
             return Err(PagesFault::Unknown(path));
         }
-        if std::fs::metadata(&path).map_err(fault(&path))?.len() > LARGEST {
+        let facts = std::fs::metadata(&path).map_err(fault(&path))?;
+        // To open a pipe is to wait for whoever writes to it.
+        if !facts.is_file() {
+            return Err(fault(&path)(std::io::Error::other("it is not a plain file")));
+        }
+        if facts.len() > LARGEST {
             return Err(PagesFault::Large(path));
         }
         let bytes = std::fs::read(&path).map_err(fault(&path))?;

@@ -90,6 +90,21 @@ async fn hook_o2p_an_existing_ingress_keeps_working() {
 }
 
 #[tokio::test]
+async fn hook_o2p_the_preferred_username_is_the_one_that_the_configuration_names() {
+    for (username, told) in [("", ""), ("  username: sub\n", "auth0|ada")] {
+        let plan = plan("");
+        let identity = plan.identity.replace("identity:\n", &format!("identity:\n{username}"));
+        let scene = Scene::with(Plan { identity, ..plan }).await;
+        let asker = Asker::of(&scene);
+        let (_, session) = sign_in(&scene, &asker, "ada").await;
+        let known = auth(&asker, "", "https://app.localhost/private", &session).await;
+        assert_eq!(known.field("x-auth-request-preferred-username"), Some(told));
+        let userinfo = visit(&asker, "/oauth2/userinfo", &[("cookie", &session)]).await.json();
+        assert_eq!(userinfo["preferredUsername"].as_str().unwrap_or(""), told, "{userinfo}");
+    }
+}
+
+#[tokio::test]
 async fn hook_o2p_the_three_filters_narrow_and_never_widen() {
     let scene = Scene::with(plan("")).await;
     let asker = Asker::of(&scene);

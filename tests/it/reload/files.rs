@@ -26,7 +26,8 @@ async fn adv_aut_06_a_changed_file_counts_soon_however_it_was_written() {
     let path = scene.configuration();
     let good = std::fs::read_to_string(&path).unwrap();
     let open = good.replace("allow: nobody", "allow: public");
-    let ways: [(&str, &dyn Fn(&str)); 3] = [
+    type Write<'w> = &'w dyn Fn(&str);
+    let ways: [(&str, Write<'_>); 3] = [
         ("in its place", &|text| std::fs::write(&path, text).unwrap()),
         ("by renaming", &|text| {
             let new = path.with_extension("new");

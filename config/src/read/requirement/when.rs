@@ -104,7 +104,7 @@ fn report(field: &Field<'_>, text: &str, fault: &ExpressionFault, paths: &[PathP
                 _ => None,
             };
             let said = fault.to_string();
-            let said = said.strip_prefix("Syntax error: ").unwrap_or(&said).replace("<EOF>", "the end");
+            let said = said.strip_prefix("Syntax error: ").unwrap_or(&said).replace("'<EOF>'", "<EOF>").replace("<EOF>", "the end");
             let help = at.as_ref().and_then(|at| spelling(&text[at.start..])).unwrap_or_else(|| help_for(fault));
             error(format!("the expression does not compile: {said}")).at(&field.part(at)).help(help)
         }

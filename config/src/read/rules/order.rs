@@ -18,12 +18,13 @@ pub(super) fn check(rules: &[Read<'_>]) -> bool {
         let wanted: Vec<&PathPattern> =
             if later.rule.paths.is_empty() { everything.iter().collect() } else { later.rule.paths.iter().collect() };
         let strict = later.rule.enforce == Enforce::Deny && !lets_everybody_in(&later.rule);
-        let whole =
-            |path: &PathPattern| earlier().find(|read| covers_methods(&read.rule, &later.rule.methods) && covers_path(&read.rule, path));
-        let hole = wanted
-            .iter()
-            .enumerate()
-            .find_map(|(path, pattern)| whole(pattern).filter(|read| strict && lets_everybody_in(&read.rule)).map(|public| (path, public)));
+        // Each method by itself: a public rule may take only some of them away.
+        let methods = || later.rule.methods.chunks(1).chain(later.rule.methods.is_empty().then_some(&[][..]));
+        let first = |path: &PathPattern, methods: &[Method]| {
+            earlier().find(|read| covers_methods(&read.rule, methods) && covers_path(&read.rule, path))
+        };
+        let public = |path: &PathPattern| methods().find_map(|method| first(path, method).filter(|read| lets_everybody_in(&read.rule)));
+        let hole = wanted.iter().enumerate().filter(|_| strict).find_map(|(path, pattern)| public(pattern).map(|public| (path, public)));
         if let Some((path, public)) = hole {
             report_hole(later, path, public);
             sound = false;

@@ -86,7 +86,9 @@ fn demands(found: &Match<'_>, context: &RequestContext<'_>, standing: &Standing<
         circumstances(needs, context, all);
     }
     if rule.reads_two_values(context.target.path()) {
-        all.push(Criterion::new("path", "one reading of what the pattern names".into(), Some("`;parameters` make it two".into()), false));
+        let why =
+            if context.target.path().without_parameters().is_some() { "`;parameters` make it two" } else { "two paths of the rule fit" };
+        all.push(Criterion::new("path", "one reading of what the pattern names".into(), Some(why.into()), false));
     }
     if rule.is_public() {
         return;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::Route;
 use crate::claim_path::ClaimPath;
 use crate::headers::{HeaderEdits, Template};
-use crate::identity::{Attribute, AttributeMapping, AttributeSource, Identity, IdentityMapping, RoleSource, UserId};
+use crate::identity::{Attribute, AttributeMapping, AttributeSource, Identity, IdentityMapping, Proof, RoleSource, UserId};
 
 /// One header that a route sets, or would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,7 +32,7 @@ pub struct PartTrace {
 pub struct ClaimTrace {
     /// The path as the configuration has it, or `role_mapping[0]`.
     pub claim: String,
-    /// Where the provider's attributes say that it comes from: `id_token https://example.com/groups`.
+    /// Where the provider's attributes or namespaces say that it comes from: `id_token https://example.com/groups`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
     pub present: bool,
@@ -48,13 +48,15 @@ pub struct RoleTrace {
 /// The roles of somebody.
 pub(super) fn roles(mapping: &IdentityMapping, identity: &Identity, attributes: Option<&AttributeMapping>) -> Vec<RoleTrace> {
     let sourced = mapping.roles_with_sources(identity.claims());
-    let from = |sources: &[RoleSource<'_>]| sources.iter().map(|source| of_role(*source, attributes)).collect();
+    let from = |sources: &[RoleSource<'_>]| sources.iter().map(|source| of_role(*source, identity, attributes)).collect();
     sourced.iter().map(|role| RoleTrace { role: role.role.to_string(), from: from(&role.from) }).collect()
 }
 
-fn of_role(source: RoleSource<'_>, attributes: Option<&AttributeMapping>) -> ClaimTrace {
+fn of_role(source: RoleSource<'_>, identity: &Identity, attributes: Option<&AttributeMapping>) -> ClaimTrace {
     match source {
-        RoleSource::Claim(path) => ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, attributes), present: true },
+        RoleSource::Claim(path) => {
+            ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, identity, attributes), present: true }
+        }
         RoleSource::Rule(_) => ClaimTrace { claim: source.to_string(), attribute: None, present: true },
     }
 }
@@ -122,19 +124,29 @@ impl Origins<'_> {
     fn claim(&self, path: &ClaimPath) -> ClaimTrace {
         let mut present = false;
         path.each(self.identity.claims(), &mut |_| present = true);
-        ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, self.attributes), present }
+        ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, self.identity, self.attributes), present }
     }
 }
 
-/// Where an attribute of that name comes from.
-fn attribute_of(path: &ClaimPath, attributes: Option<&AttributeMapping>) -> Option<String> {
+/// Where an attribute of that name comes from, or a claim whose namespace was taken off.
+fn attribute_of(path: &ClaimPath, identity: &Identity, attributes: Option<&AttributeMapping>) -> Option<String> {
     let attributes = attributes?;
     let named = |name: &str| attributes.attributes.iter().find(|attribute| *attribute.name == *name);
     if let Some(attribute) = path.top_level().find_map(named) {
         return Some(source_of(attribute));
     }
-    let amr = attributes.amr.as_ref().filter(|_| path.top_level().any(|name| name == "amr"))?;
-    Some(if amr.always { "a constant".into() } else { "a constant where the token has none".into() })
+    if let Some(amr) = attributes.amr.as_ref().filter(|_| path.top_level().any(|name| name == "amr")) {
+        return Some(if amr.always { "a constant".into() } else { "a constant where the token has none".into() });
+    }
+    let long: Vec<String> = path.top_level().flat_map(|name| attributes.long_names(name)).collect();
+    if long.is_empty() {
+        return None;
+    }
+    // A bearer's claims are all here; a session keeps what is looked at, so nobody can say which of them it was.
+    match long.iter().find(|name| identity.claims().contains_key(name.as_str())) {
+        Some(one) => Some(one.clone()),
+        None => (identity.proof() == Proof::Session).then(|| format!("itself or {}", long.join(" or "))),
+    }
 }
 
 fn source_of(attribute: &Attribute) -> String {

@@ -77,7 +77,7 @@ fn explained(policy: &Policy, method: &str, path: &str, who: Option<&Supposed>) 
 }
 
 fn needs_role(role: &str) -> Requirement {
-    Requirement::Needs(Needs { any_role: vec![role.into()], ..Needs::default() })
+    Requirement::from(Needs { any_role: vec![role.into()], ..Needs::default() })
 }
 
 fn fates(explanation: &Explanation) -> Vec<(&str, Fate)> {
@@ -151,7 +151,7 @@ fn fates_of(explanation: &Explanation) -> Vec<Fate> {
 #[test]
 fn an_expression_shows_the_values_it_compared() {
     let when = Expression::compile("claims.org_id == path.tenant", &["tenant"]).unwrap();
-    let needs = Requirement::Needs(Needs { when: Some(when), ..Needs::default() });
+    let needs = Requirement::from(Needs { when: Some(when), ..Needs::default() });
     let policy = policy(vec![rule(1, &["/t/{tenant}/**"], needs)], NoRoles::Allow);
     let found = |claims: Value| {
         let explanation = explained(&policy, "GET", "/t/acme/x", Some(&supposed(&policy, claims)));
@@ -184,6 +184,27 @@ fn an_attribute_is_traced_to_the_claim_it_was() {
     let header = explanation.headers.iter().find(|header| header.name == "x-groups").unwrap();
     assert_eq!(header.value.as_deref(), Some("ops"));
     assert_eq!(header.from[0].claims[0].attribute.as_deref(), Some("id_token https://example\\.com/groups"));
+}
+
+#[test]
+fn a_claim_without_its_namespace_is_traced_to_its_whole_name() {
+    let policy = policy(vec![rule(1, &[], Requirement::SignedIn)], NoRoles::Allow);
+    let namespaces = vec!["https://acme.dev/".into(), "https://mia.eu/sub".into()];
+    let attributes = AttributeMapping { namespaces, ..AttributeMapping::default() };
+    let target = target("GET", "/");
+    let context = RequestContext { target: &target, client: "192.0.2.1".parse().unwrap(), now: NOW };
+    let origin = |who: &Supposed, header: &str| {
+        let explanation = who.explain(&policy, &context, Some(&attributes));
+        explanation.headers.iter().find(|known| known.name == header).unwrap().from[0].claims[0].attribute.clone()
+    };
+    let with = |value: Value| Supposed::with_bearer("p", claims(value), &policy);
+    let whole = with(json!({ "sub": "a", "groups": ["ops"], "https://acme.dev/groups": ["ops"] }));
+    assert_eq!(origin(&whole, "x-groups").as_deref(), Some("https://acme.dev/groups"));
+    assert_eq!(origin(&whole, "x-user"), None, "no namespace writes `sub`");
+    let own = json!({ "sub": "a", "groups": ["ops"] });
+    assert_eq!(origin(&with(own.clone()), "x-groups"), None);
+    // A session keeps the short name alone.
+    assert_eq!(origin(&supposed(&policy, own), "x-groups").as_deref(), Some("itself or https://acme.dev/groups"));
 }
 
 #[test]
@@ -225,7 +246,7 @@ fn what_is_demanded_is_said_in_words() {
     };
     let strict = Rule {
         step_up: Some(StepUp { max_age: Some(Duration::from_secs(300)), acr_values: vec!["gold".into()] }),
-        ..rule(1, &[], Requirement::Needs(needs))
+        ..rule(1, &[], Requirement::from(needs))
     };
     assert_eq!(
         words::demands(&strict),
@@ -262,7 +283,7 @@ fn any_rule() -> impl Strategy<Value = (Requirement, Option<StepUp>, Enforce, bo
         1 => Just(Requirement::Optional),
         1 => Just(Requirement::SignedIn),
         1 => Just(Requirement::Nobody),
-        6 => any_needs().prop_map(Requirement::Needs),
+        6 => any_needs().prop_map(Requirement::from),
     ];
     let step_up = (any::<bool>(), any::<bool>()).prop_map(|(age, acr)| StepUp {
         max_age: age.then_some(Duration::from_secs(300)),

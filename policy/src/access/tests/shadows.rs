@@ -10,7 +10,7 @@ fn shadow(name: &str, paths: &[&str], allow: Requirement) -> Rule {
 }
 
 fn role(name: &str) -> Requirement {
-    Requirement::Needs(Needs { any_role: vec![name.into()], ..Needs::default() })
+    Requirement::from(Needs { any_role: vec![name.into()], ..Needs::default() })
 }
 
 /// What the shadows at `path` say to `standing`.
@@ -66,7 +66,7 @@ fn a_route_of_shadows_alone_lets_nobody_in() {
 #[test]
 fn a_shadow_with_a_name_that_two_servers_read_differently_says_so_and_the_rule_decides() {
     let when = Expression::compile("path.tenant == 'acme'", &["tenant"]).unwrap();
-    let tenant = Requirement::Needs(Needs { when: Some(when), ..Needs::default() });
+    let tenant = Requirement::from(Needs { when: Some(when), ..Needs::default() });
     let policy = policy(vec![route(
         "app",
         "app.example",
@@ -83,7 +83,7 @@ fn any_requirement() -> impl Strategy<Value = Requirement> {
     let needs = |change: fn(&mut Needs)| {
         let mut needs = Needs::default();
         change(&mut needs);
-        Requirement::Needs(needs)
+        Requirement::from(needs)
     };
     prop::sample::select(vec![
         Requirement::Public,

@@ -106,3 +106,16 @@ fn a_session_keeps_what_the_mapping_reads() {
     let shared = IdentityMapping { user: UserId::Constant("kiosk".into()), ..mapping };
     assert!(!shared.top_level().contains(&"employee"));
 }
+
+/// Two numbers that the parser made one are not one person.
+#[test]
+fn a_number_whose_digits_were_lost_is_nobody() {
+    let user = |id: &str| {
+        let claims: Map<String, Value> = serde_json::from_str(&format!(r#"{{ "id": {id} }}"#)).unwrap();
+        UserId::from(path("id")).of(&claims).map(std::borrow::Cow::into_owned)
+    };
+    assert_eq!(user("18446744073709551615").as_deref(), Some("18446744073709551615"));
+    assert_eq!(user("12345678901234567890123"), None);
+    assert_eq!(user("12345678901234567890124"), None);
+    assert_eq!((user("1e300"), user("7.5").as_deref()), (None, Some("7.5")));
+}

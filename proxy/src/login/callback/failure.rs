@@ -99,7 +99,9 @@ impl Failure {
             Self::Exchange(ExchangeFault::CodeRefused) => Face::CODE_REFUSED,
             Self::TooMany => Face::TOO_MANY_SIGN_INS,
             Self::TooLarge(_) => Face::SESSION_TOO_LARGE,
-            Self::Exchange(_) | Self::IdToken(_) | Self::AccessToken(_) | Self::OtherSubject | Self::NoUser | Self::Internal => Face::SIGN_IN_FAILED,
+            Self::Exchange(_) | Self::IdToken(_) | Self::AccessToken(_) | Self::OtherSubject | Self::NoUser | Self::Internal => {
+                Face::SIGN_IN_FAILED
+            }
         }
     }
 
