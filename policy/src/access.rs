@@ -290,6 +290,14 @@ impl<'p> Match<'p> {
         })
     }
 
+    /// When the rule lets nobody in any more: what was opened under it by then is over. `None`: no time counts.
+    pub fn closes(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.rule.allow {
+            Requirement::Needs(needs) => needs.closes(now),
+            Requirement::Public | Requirement::Optional | Requirement::SignedIn | Requirement::Nobody => None,
+        }
+    }
+
     /// Everything that `identity` lacks to be let in by this rule; empty where another identity would not help either.
     pub fn lacked_by(&self, identity: &Identity, target: &Target) -> Vec<Lack> {
         let mut lacks = self.rule.allow.lacked_by(identity);

@@ -2,6 +2,7 @@
 //!
 //! Ready does not depend on any provider: an outage there must not take away the apps of everybody who is signed in.
 
+mod caller;
 mod reload;
 mod sessions;
 

@@ -132,6 +132,11 @@ impl BearerVerifier {
         Ok((identity, expires.plus(LEEWAY)))
     }
 
+    /// What its provider was asked, for the next verifier of the same provider.
+    pub(crate) fn revalidation(&self) -> Option<Arc<Revalidation>> {
+        self.revalidation.clone()
+    }
+
     /// The issuer whose tokens these are.
     pub fn issuer(&self) -> &str {
         &self.profile.issuer

@@ -77,7 +77,7 @@ pub enum Outcome {
         known: Known,
         /// A `Set-Cookie` value that moves the session's idle limit.
         renewal: Option<String>,
-        /// When what was presented ends: nothing opened on it lasts longer.
+        /// When what was presented ends, or the rule's time: nothing opened on it lasts longer.
         until: Option<Timestamp>,
         /// The session, where that is what was presented.
         session: Option<Live>,
@@ -142,7 +142,8 @@ impl Runtime {
                 } else {
                     let mut session = session;
                     let renewal = session.as_mut().and_then(|session| session.renewal.take());
-                    Outcome::Forward { permit, known, renewal, until: until.filter(|_| known != Known::Public), session }
+                    let until = until.filter(|_| known != Known::Public).into_iter().chain(found.closes(ask.now)).min();
+                    Outcome::Forward { permit, known, renewal, until, session }
                 }
             }
             Decision::Challenge(challenge) => self.challenge(ask, &found, challenge, identity.as_deref()).await,

@@ -143,7 +143,9 @@ impl Reloader {
         match outcome {
             Ok(prepared) => {
                 warm(&self.current.get(), &prepared.runtime).await;
-                Ok(self.swap(prepared))
+                // Not on the thread that talks to providers: what follows the swap looks at files, and at every route.
+                let this = self.clone();
+                tokio::task::spawn_blocking(move || this.swap(prepared)).await.map_err(|_| Refused::broken())
             }
             Err((refused, files)) => {
                 if let Some(source) = self.source().as_mut() {

@@ -6,6 +6,8 @@
 //! `doorward_revocations_read_timestamp_seconds` tells it. A process that never reached it knows nothing, and vouches for
 //! nobody's session.
 
+mod succession;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,8 +32,6 @@ const SWEEP: Duration = Duration::from_secs(60);
 const SLACK: Duration = Duration::from_secs(900);
 /// How often a store is asked to drop what an entry of everybody's covers, until all of it is gone.
 const ROOM: usize = 30;
-/// How often the store that was is asked again for what it holds.
-const TRIES: u32 = 20;
 /// Entries that wait for the store. More than that become one for everybody of an issuer.
 const WAITING: usize = 10_000;
 
@@ -92,71 +92,6 @@ impl RevocationList {
             metrics,
             control,
         })
-    }
-
-    /// The list for another store, which takes the place of this one. What is known here counts there at once, and is stored
-    /// there beside the requests: sessions that a browser holds outlive a change of store. What comes here from now on is told
-    /// there, and stored there.
-    pub fn succeeding<'i>(
-        before: &Arc<Self>,
-        issuers: impl IntoIterator<Item = &'i str>,
-        lifetime: Duration,
-        store: Arc<dyn Store>,
-    ) -> Arc<Self> {
-        let next = Self::new([], lifetime, store, before.metrics.clone(), before.control.clone());
-        before.successor.store(Some(next.clone()));
-        next.change(|set| *set = Revocations::clone(&before.current.load()));
-        *next.waiting() = before.waiting().clone();
-        let lived = Duration::from_secs(before.lifetime.load(Ordering::Relaxed));
-        next.serve(issuers, lifetime, lived);
-        let (heir, from) = (next.clone(), before.store.clone());
-        before.control.spawn(async move { heir.store_all_of(&*from, lifetime.saturating_sub(lived)).await });
-        next
-    }
-
-    /// Stores what another store holds; each entry ends so much later.
-    async fn store_all_of(&self, from: &dyn Store, later: Duration) {
-        let (mut cursor, mut failures) = (Cursor::default(), 0);
-        while failures < TRIES {
-            match from.revocations(cursor).await {
-                Ok((_, next)) if next == cursor => return,
-                Ok((entries, next)) => {
-                    for entry in entries {
-                        self.take_in(Revocation { until: entry.until.plus(later), ..entry }).await;
-                    }
-                    cursor = next;
-                }
-                Err(_) => {
-                    failures += 1;
-                    tokio::time::sleep(EVERY).await;
-                }
-            }
-        }
-        tracing::error!("who was signed out could not all be read from the store that was: it counts here until the next start, no longer");
-    }
-
-    /// Counts it and stores it; what cannot be stored now waits.
-    async fn take_in(&self, entry: Revocation) {
-        self.apply([&entry]);
-        if self.put(&entry).await.is_err() {
-            self.wait_with(entry);
-        }
-    }
-
-    /// From now on also for sessions of these issuers, which live so long. What it holds lasts as long as those sessions may;
-    /// true when the store is to be read again, because it may know of an issuer that nobody here asked about.
-    pub fn keep_for<'i>(&self, issuers: impl IntoIterator<Item = &'i str>, lifetime: Duration) -> bool {
-        let before = Duration::from_secs(self.lifetime.fetch_max(lifetime.as_secs(), Ordering::Relaxed));
-        self.serve(issuers, lifetime, before)
-    }
-
-    fn serve<'i>(&self, issuers: impl IntoIterator<Item = &'i str>, lifetime: Duration, before: Duration) -> bool {
-        let mut news = false;
-        self.change(|set| {
-            news = set.keep_issuers(issuers);
-            set.prolong(lifetime.saturating_sub(before));
-        });
-        news
     }
 
     /// Reads the store from its beginning, as at the start.

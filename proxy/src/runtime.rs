@@ -341,8 +341,11 @@ impl ProviderRuntime {
                 audience: audience.into(),
                 organization: provider.organization.as_deref().map(Into::into),
             };
-            let revalidation = provider.revalidate.clone().map(|settings| {
-                Revalidation::new(&provider.name, settings, client.clone(), keys.clone(), control.clone(), metrics.clone())
+            // What the provider said about tokens is not asked again: it may be away just now, or want to be left alone.
+            let known = same.and_then(|before| before.bearer.as_ref()?.revalidation());
+            let revalidation = known.or_else(|| {
+                let settings = provider.revalidate.clone()?;
+                Some(Revalidation::new(&provider.name, settings, client.clone(), keys.clone(), control.clone(), metrics.clone()))
             });
             BearerVerifier::new(provider, profile, keys.clone(), attributes.clone(), revalidation, metrics.clone())
         });

@@ -303,17 +303,6 @@ async fn hook_01_a_shared_secret_is_demanded_of_trusted_addresses_too() {
 
 #[tokio::test]
 async fn hook_01_a_client_certificate_can_be_demanded() {
-    let authority = || {
-        let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        (params.self_signed(&key).unwrap().pem(), rcgen::Issuer::new(params, key))
-    };
-    let signed = |by: &rcgen::Issuer<'_, rcgen::KeyPair>| {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let made = rcgen::CertificateParams::new(vec!["envoy.internal".to_owned()]).unwrap().signed_by(&key, by).unwrap();
-        (made.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-    };
     let ((pem, ours), (_, others)) = (authority(), authority());
     let server = "  hooks: { grpc: [\"127.0.0.1:0\"], trusted_peers: [127.0.0.1/32], tls: true, client_ca: hosts.pem }\n";
     let scene = Scene::with(Plan { files: vec![("hosts.pem".into(), pem)], ..plan(server) }).await;
@@ -325,16 +314,7 @@ async fn hook_01_a_client_certificate_can_be_demanded() {
         ("none", None, &["h2"], false),
         ("another's", Some(signed(&others)), &["h2"], false),
     ] {
-        let config = Arc::new(client_config(&scene, identity, alpn));
-        let wrap = move |socket| {
-            let connector = tokio_rustls::TlsConnector::from(config.clone());
-            async move { connector.connect(ServerName::try_from("localhost").unwrap(), socket).await }
-        };
-        let answered = match Envoy::over(&scene, wrap, Ipv4Addr::LOCALHOST).await {
-            Ok(envoy) => envoy.call(public.clone()).await.is_ok(),
-            Err(_) => false,
-        };
-        assert_eq!(answered, passes, "{name}");
+        assert_eq!(is_answered(&scene, identity, alpn).await, passes, "{name}");
     }
     // Without TLS there is nobody to talk to.
     let plain = Envoy::over(&scene, |socket| async move { Ok(socket) }, Ipv4Addr::LOCALHOST).await;
@@ -345,6 +325,90 @@ async fn hook_01_a_client_certificate_can_be_demanded() {
     assert!(!plain);
     assert!(scene.metric("doorward_tls_handshakes_total{outcome=\"completed\"}").await >= 2.0);
     assert!(scene.metric("doorward_tls_handshakes_total{outcome=\"failed\"}").await >= 2.0);
+}
+
+/// A certificate authority of its own.
+fn authority() -> (String, rcgen::Issuer<'static, rcgen::KeyPair>) {
+    let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), rcgen::Issuer::new(params, key))
+}
+
+fn signed(by: &rcgen::Issuer<'_, rcgen::KeyPair>) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = rcgen::CertificateParams::new(vec!["envoy.internal".to_owned()]).unwrap().signed_by(&key, by).unwrap();
+    (made.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+}
+
+/// Whether somebody with this certificate is answered.
+async fn is_answered(scene: &Scene, identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>, alpn: &[&str]) -> bool {
+    let config = Arc::new(client_config(scene, identity, alpn));
+    let wrap = move |socket| {
+        let connector = tokio_rustls::TlsConnector::from(config.clone());
+        async move { connector.connect(ServerName::try_from("localhost").unwrap(), socket).await }
+    };
+    match Envoy::over(scene, wrap, Ipv4Addr::LOCALHOST).await {
+        Ok(envoy) => envoy.call(question(&Request::get(APP, "/public/x"))).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+#[tokio::test]
+async fn hook_01_another_authority_counts_from_a_reload_on() {
+    let ((pem, ours), (other, others)) = (authority(), authority());
+    let server = "  hooks: { grpc: [\"127.0.0.1:0\"], trusted_peers: [127.0.0.1/32], tls: true, client_ca: hosts.pem }\n";
+    let files = vec![("hosts.pem".into(), pem.clone()), ("others.pem".into(), other)];
+    let scene = Scene::with(Plan { files, ..plan(server) }).await;
+    let answered = async || [is_answered(&scene, Some(signed(&ours)), &["h2"]).await, is_answered(&scene, Some(signed(&others)), &["h2"]).await];
+    assert_eq!(answered().await, [true, false]);
+    scene.reconfigure(|text| text.replace("client_ca: hosts.pem", "client_ca: others.pem")).await;
+    assert_eq!(answered().await, [false, true]);
+    // The same file with another authority in it.
+    std::fs::write(scene.folder.path().join("others.pem"), pem).unwrap();
+    scene.reload().await.unwrap();
+    assert_eq!(answered().await, [true, false]);
+}
+
+#[tokio::test]
+async fn adv_aut_06_an_envoy_stays_connected_through_a_reload_and_is_told_what_counts_now() {
+    let scene = scene().await;
+    let envoy = Envoy::of(&scene).await;
+    let ada = scene.signed_in(APP, "ada").await.cookie();
+    let about = async |path: &'static str| envoy.about(&Request::get(APP, path).with("cookie", &ada)).await.status();
+    assert_eq!((about("/private").await, about("/closed/x").await), (200, 403));
+    let (accepted, change) = (scene.metric("doorward_connections").await, |text: String| {
+        text.replace("path: \"/closed/**\", allow: nobody", "path: \"/closed/**\", allow: signed-in").replace("X-Auth-User", "X-Auth-Who")
+    });
+    scene.reconfigure(change).await;
+    assert_eq!((about("/private").await, about("/closed/x").await), (200, 200));
+    assert_eq!(scene.metric("doorward_connections").await, accepted, "on the same connection");
+    let request = Request::get(APP, "/closed/x").with("cookie", &ada).with("x-auth-who", "root");
+    let seen = envoy.about(&request).await.app_sees(&request);
+    assert_eq!((seen.get("x-auth-who"), seen.get("x-auth-user")), (Some(&vec!["auth0|ada".to_owned()]), None));
+}
+
+#[tokio::test]
+async fn a_shadow_is_counted_and_logged_and_changes_no_answer() {
+    let routes = "\n  - name: app\n    host: app.localhost\n    upstream: UPSTREAM\n    rules:\n      - { path: \"/try/**\", allow: { role: admin }, enforce: log }\n      - { allow: signed-in }\n";
+    let scene = Scene::with(Plan { routes: routes.into(), ..plan(GRPC) }).await;
+    let envoy = Envoy::of(&scene).await;
+    let vera = scene.signed_in(APP, "vera").await.cookie();
+    for (path, shadow) in [("/try/x", Some("role")), ("/other", None)] {
+        let request = Request::get(APP, path).with("cookie", &vera);
+        let answer = envoy.about(&request).await;
+        assert_eq!(answer.app_sees(&request).get("x-auth-user"), Some(&vec!["auth0|vera".to_owned()]), "{path}");
+        assert_eq!(answer.reason(), "session");
+        let line = scene.log().await.into_iter().find(|line| line["path"] == path && line["dialect"] == "envoy_grpc").unwrap();
+        assert_eq!((line["rule"].as_str(), line["shadow"][0]["reason"].as_str()), (Some("app/2"), shadow), "{path}");
+    }
+    let series = |decision: &str, reason: &str| {
+        format!("doorward_shadow_decisions_total{{decision=\"{decision}\",reason=\"{reason}\",route=\"app\",rule=\"app/1\"}}")
+    };
+    assert_eq!(scene.metric(&series("deny", "role")).await, 1.0);
+    // Enforced, the same rule refuses.
+    scene.reconfigure(|text| text.replace(", enforce: log", "")).await;
+    assert_eq!(envoy.about(&Request::get(APP, "/try/x").with("cookie", &vera)).await.status(), 403);
 }
 
 fn client_config(scene: &Scene, identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>, alpn: &[&str]) -> ClientConfig {

@@ -6,8 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use doorward_demo::tenant::AUDIENCE;
+use doorward_policy::session::COOKIE;
 use doorward_policy::time::Timestamp;
 use doorward_proxy::clock;
+use doorward_tests::client::Browser;
+use doorward_tests::redis::{HOST, RedisServer};
 use doorward_tests::scene::{API, APP, Plan, SESSION_KEY, Scene, session};
 use serde_json::{Value, json};
 
@@ -389,6 +392,53 @@ async fn cli_explain_opens_a_session_with_the_configured_keys() {
         let (code, said, _) = ask(&format!("https://{host}/mine"), cookie).await;
         assert!(code == 1 && said.contains(reason), "{reason}: {said}");
     }
+}
+
+/// What `explain --session -` says of whoever holds this cookie: its exit code, and all of its text.
+async fn of_session(scene: &Scene, browser: &Browser) -> (i32, String) {
+    let (url, cookie) = (format!("https://{APP}/mine"), browser.cookies[COOKIE].clone());
+    let (code, said, error) = beside(scene, &["explain", "GET", &url, "--session", "-"], cookie.clone()).await;
+    assert!(!format!("{said}{error}").contains(&cookie));
+    (code, format!("{said}{error}"))
+}
+
+async fn sign_out(browser: &mut Browser) {
+    assert_eq!(browser.request("POST", "/_doorward/logout", &[("origin", &format!("https://{APP}"))], b"").await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cli_explain_looks_into_a_file_that_no_edge_holds() {
+    let (server, session) = ("  state_dir: .\n".into(), "  idle: 1h\n  lifetime: 12h\n  store: file\n".into());
+    let mut scene = Scene::with(Plan { server, session, ..Plan::default() }).await;
+    let (ada, mut gone) = (scene.signed_in(APP, "ada").await, scene.signed_in(APP, "ada").await);
+    let copy = gone.clone();
+    sign_out(&mut gone).await;
+    let (code, said) = of_session(&scene, &ada).await;
+    assert!(code == 1 && said.contains("cannot be looked up") && said.contains("in use by another process"), "{said}");
+    assert!(!said.contains("ALLOW"), "{said}");
+    assert!(scene.stop().await);
+    let (code, said) = of_session(&scene, &ada).await;
+    assert!(code == 0 && said.contains("as auth0|ada") && said.contains("ALLOW by app/5"), "{said}");
+    let (code, said) = of_session(&scene, &copy).await;
+    assert!(code == 1 && said.contains("session_expired") && said.contains("no such session"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cli_explain_asks_redis_beside_a_running_edge() {
+    let mut server = RedisServer::start();
+    let session = format!("  idle: 1h\n  lifetime: 12h\n  store: redis\n  redis: {{ url: \"redis://{HOST}:{}/0\" }}\n", server.port());
+    let scene = Scene::with(Plan { session, ..Plan::default() }).await;
+    let (mut ada, mut gone) = (scene.signed_in(APP, "ada").await, scene.signed_in(APP, "ada").await);
+    let copy = gone.clone();
+    sign_out(&mut gone).await;
+    let (code, said) = of_session(&scene, &ada).await;
+    assert!(code == 0 && said.contains("as auth0|ada") && said.contains("ALLOW by app/5"), "{said}");
+    let (code, said) = of_session(&scene, &copy).await;
+    assert!(code == 1 && said.contains("session_expired"), "{said}");
+    assert_eq!(ada.fetch("/mine").await.status, 200, "looking changed nothing");
+    server.kill();
+    let (code, said) = of_session(&scene, &ada).await;
+    assert!(code == 1 && said.contains("cannot be looked up") && !said.contains("ALLOW"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ mod admin;
 mod files;
 mod goes_on;
 mod load;
+mod places;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use doorward_tests::recorder::Recorder;
 use doorward_tests::scene::{API, APP, Plan, Scene};
 
 /// Waits until something is so, which it is soon.
-async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !so().await {
         assert!(begun.elapsed() < Duration::from_secs(10), "{what}");

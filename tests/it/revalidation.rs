@@ -191,6 +191,20 @@ async fn an_answer_counts_while_the_provider_is_down_and_then_nobody_can_say() {
     until(&scene, &token, 200, Duration::from_secs(4)).await;
 }
 
+#[tokio::test]
+async fn a_reload_forgets_no_answer_while_the_provider_is_down_but_under_other_settings() {
+    let idp = HostileIdp::start().await;
+    let scene = Scene::with(plan(&idp, "    revalidate: { by: introspection, every: 60s }\n")).await;
+    let (good, bad) = (idp.access_token(&reader(), |_| {}), idp.access_token(&reader(), |token| token.claims["jti"] = json!("bad")));
+    idp.withdraw(&bad);
+    assert_eq!((scene.call("/items", &good).await.status, scene.call("/items", &bad).await.status), (200, 401));
+    idp.fault(Endpoint::Introspection, Fault::Status(500));
+    scene.reconfigure(|text| format!("{text}# another\n")).await;
+    assert_eq!((scene.call("/items", &good).await.status, scene.call("/items", &bad).await.status), (200, 401));
+    scene.reconfigure(|text| text.replace("every: 60s", "every: 59s")).await;
+    assert_eq!((scene.call("/items", &good).await.status, scene.call("/items", &bad).await.status), (503, 503));
+}
+
 /// Sends `count` of them at once; the statuses.
 async fn at_once(scene: &Scene, token: &str, count: usize) -> Vec<u16> {
     let connections = futures::future::join_all((0..count).map(|_| scene.raw(API))).await;

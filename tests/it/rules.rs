@@ -1,10 +1,12 @@
 //! Rules that look at the path, the time and more: optional and public ones, expressions, and shadows.
 
+mod optional;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use doorward_demo::tenant::AUDIENCE;
 use doorward_tests::asker::{Asker, HOOKS, Kind, Request};
-use doorward_tests::client::{Answer, Browser};
+use doorward_tests::client::Answer;
 use doorward_tests::scene::{API, APP, Plan, Scene};
 use serde_json::{Value, json};
 
@@ -55,10 +57,6 @@ async fn call(scene: &Scene, method: &str, path: &str, more: Value) -> Answer {
     let mut claims = scene.tenant.access_claims_for("ada", AUDIENCE, "openid");
     more.as_object().unwrap().iter().for_each(|(name, value)| claims[name] = value.clone());
     scene.ask(API, method, path, &[("authorization", &format!("Bearer {}", scene.tenant.sign(claims)))]).await
-}
-
-fn cookie(browser: &Browser) -> String {
-    browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
 }
 
 #[tokio::test]
@@ -143,7 +141,7 @@ async fn an_optional_rule_knows_who_is_there_and_lets_everybody_else_in_too() {
     let mut ada = scene.signed_in(APP, "ada").await;
     assert_eq!(ada.fetch("/news").await.status, 200);
     assert_eq!(scene.app.last().one("x-auth-user"), Some("auth0|ada"));
-    let sealed = cookie(&ada);
+    let sealed = ada.cookie();
     for (name, fields) in [
         ("nobody", vec![]),
         ("a broken session", vec![("cookie", format!("{}x", &sealed[..sealed.len() - 9]))]),
@@ -233,8 +231,8 @@ async fn behind_a_public_rule_a_shadow_looks_for_nobody() {
 async fn a_hook_says_what_the_edge_says_of_each() {
     let scene = scene().await;
     let asker = Asker::of(&scene);
-    let ada = cookie(&scene.signed_in(APP, "ada").await);
-    let vera = cookie(&scene.signed_in(APP, "vera").await);
+    let ada = scene.signed_in(APP, "ada").await.cookie();
+    let vera = scene.signed_in(APP, "vera").await.cookie();
     for (path, who, passes, user) in [
         ("/open", &ada, true, ""),
         ("/news", &ada, true, "auth0|ada"),

@@ -233,6 +233,11 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// Its cookies, as one field.
+    pub fn cookie(&self) -> String {
+        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
     /// Goes somewhere, as a person who clicked.
     pub async fn go(&mut self, path: &str) -> Answer {
         self.request(
@@ -275,8 +280,7 @@ impl Browser {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         if !self.cookies.is_empty() {
-            let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            head.push_str(&format!("cookie: {}\r\n", pairs.join("; ")));
+            head.push_str(&format!("cookie: {}\r\n", self.cookie()));
         }
         if !body.is_empty() || method == "POST" {
             head.push_str(&format!("content-length: {}\r\n", body.len()));

@@ -57,7 +57,7 @@ impl Headers {
     }
 }
 
-/// What cannot be read is left out; it was reported.
+/// A name that cannot be read is left out, and a text that cannot stands for nothing; both were reported.
 pub(super) fn read(field: Option<Field<'_>>) -> Headers {
     let mut headers = Headers::default();
     let Some(map) = field.and_then(|field| field.map()) else {
@@ -70,6 +70,8 @@ pub(super) fn read(field: Option<Field<'_>>) -> Headers {
             Ok(template) => Some(template),
             Err(fault) => field.fault(&fault, "for example `\"{user}\"` or `\"{claim:org_id}\"`"),
         });
+        // The name is there all the same: no test is told that nothing sets it.
+        let template = template.or_else(|| Template::parse("unreadable").ok());
         let (Some(name), Some(template)) = (name, template) else { continue };
         if let Some(first) = seen.get(&name) {
             let finding =

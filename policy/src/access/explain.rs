@@ -9,6 +9,7 @@ mod supposed;
 pub mod words;
 
 pub use criteria::{Criterion, Mark, criteria};
+use lineage::Provenance;
 pub use lineage::{ClaimTrace, HeaderTrace, PartTrace, RoleTrace};
 pub use supposed::Supposed;
 
@@ -120,7 +121,16 @@ pub fn explain(
     standing: &Standing<'_>,
     attributes: Option<&AttributeMapping>,
 ) -> Explanation {
-    let mut explanation = Explanation::of_nothing(policy, context, standing, attributes);
+    explain_from(policy, context, standing, attributes.map(|attributes| Provenance { attributes, claims: None }))
+}
+
+fn explain_from(
+    policy: &Policy,
+    context: &RequestContext<'_>,
+    standing: &Standing<'_>,
+    provenance: Option<Provenance<'_>>,
+) -> Explanation {
+    let mut explanation = Explanation::of_nothing(policy, context, standing, provenance);
     let (route_index, route) = match policy.route_for(context.target) {
         Ok(found) => found,
         Err(reason) => return explanation.denied(reason, policy, context.target),
@@ -149,7 +159,7 @@ pub fn explain(
     if let (Decision::Allow(permit), Standing::Known(identity)) = (&decision, standing)
         && permit.authenticated()
     {
-        explanation.headers = lineage::headers(found.route, permit.edits(), policy.mapping(), identity, attributes);
+        explanation.headers = lineage::headers(found.route, permit.edits(), policy.mapping(), identity, provenance);
     }
     explanation
 }
@@ -199,7 +209,7 @@ impl RuleTrace {
 }
 
 impl Explanation {
-    fn of_nothing(policy: &Policy, context: &RequestContext<'_>, standing: &Standing<'_>, attributes: Option<&AttributeMapping>) -> Self {
+    fn of_nothing(policy: &Policy, context: &RequestContext<'_>, standing: &Standing<'_>, provenance: Option<Provenance<'_>>) -> Self {
         Self {
             request: Asked {
                 method: context.target.method().to_string(),
@@ -208,7 +218,7 @@ impl Explanation {
                 client: context.client.to_canonical().to_string(),
                 at: words::moment(context.now),
             },
-            who: Who::of(standing, policy, attributes),
+            who: Who::of(standing, policy, provenance),
             route: None,
             rule: None,
             verdict: Verdict::Deny(DenyReason::NoRoute),
@@ -257,7 +267,7 @@ fn readings(policy: &Policy, target: &Target) -> String {
 }
 
 impl Who {
-    fn of(standing: &Standing<'_>, policy: &Policy, attributes: Option<&AttributeMapping>) -> Self {
+    fn of(standing: &Standing<'_>, policy: &Policy, provenance: Option<Provenance<'_>>) -> Self {
         let owned = |list: &[Box<str>]| list.iter().map(ToString::to_string).collect();
         match standing {
             Standing::Anonymous => Self::Anonymous,
@@ -267,7 +277,7 @@ impl Who {
                 provider: identity.provider().into(),
                 user: identity.user().map(Into::into),
                 email: identity.email().map(Into::into),
-                roles: lineage::roles(policy.mapping(), identity, attributes),
+                roles: lineage::roles(policy.mapping(), identity, provenance),
                 permissions: owned(identity.permissions()),
                 scopes: owned(identity.scopes()),
             },

@@ -114,6 +114,11 @@ impl Needs {
         TimeWindow::any_holds(&self.times, now)
     }
 
+    /// When the last of its times is over that is not over at `now`; `None`: no time counts.
+    pub(super) fn closes(&self, now: Timestamp) -> Option<Timestamp> {
+        TimeWindow::all_close(&self.times, now)
+    }
+
     /// Whether anything is asked of who it is. A rule that is public for a place asks nothing of it.
     fn asks_who(&self) -> bool {
         let Self { anonymous: _, any_role, all_roles, permissions, scopes, claims, email_domains, networks: _, times: _, when } = self;

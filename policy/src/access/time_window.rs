@@ -84,6 +84,33 @@ impl TimeWindow {
         (at >= self.from && is_on(wall.weekday())) || (at < self.to && is_on(wall.weekday().previous()))
     }
 
+    /// When the window that is open at `now` closes by the clock on the wall; where an hour comes twice, the next time it does.
+    fn end(&self, now: Timestamp) -> Option<Timestamp> {
+        let today = self.zone.to_datetime(jiff::Timestamp::from_second(now.0).ok()?);
+        let at = u16::try_from(today.hour()).ok()? * 60 + u16::try_from(today.minute()).ok()?;
+        let date = if self.to == DAY || (self.to < self.from && at >= self.from) { today.date().tomorrow().ok()? } else { today.date() };
+        let (hour, minute) = (i8::try_from(self.to % DAY / 60).ok()?, i8::try_from(self.to % 60).ok()?);
+        let end = self.zone.to_ambiguous_timestamp(date.at(hour, minute, 0, 0));
+        let mut ends = [end.compatible(), end.later()].into_iter().flatten().map(|end| Timestamp(end.as_second()));
+        ends.find(|end| *end > now)
+    }
+
+    /// When none of `windows`, one of which is open at `now`, is open any more; or a moment before that: windows that follow
+    /// one another are followed for a week. `None`: there is none to keep to.
+    pub(super) fn all_close(windows: &[Self], now: Timestamp) -> Option<Timestamp> {
+        if windows.is_empty() {
+            return None;
+        }
+        let mut end = now;
+        for _ in 0..7 {
+            match windows.iter().filter(|window| window.holds(end)).filter_map(|window| window.end(end)).max() {
+                Some(later) => end = later,
+                None => break,
+            }
+        }
+        Some(end)
+    }
+
     /// Whether some window is open, or there is none to keep to.
     pub(super) fn any_holds(windows: &[Self], now: Timestamp) -> bool {
         windows.is_empty() || windows.iter().any(|window| window.holds(now))
@@ -209,6 +236,32 @@ mod tests {
         ] {
             assert_eq!(repeated.holds(at(time)), expected, "{time}");
         }
+    }
+
+    /// What was open at a time, and not a second later: for a stream that began in a window.
+    #[test]
+    fn a_window_says_when_it_closes() {
+        let closes = |windows: &[TimeWindow], now: &str| TimeWindow::all_close(windows, at(now));
+        let office = || window(&["mon-fri"], "08:00", "18:00", "Europe/Berlin");
+        assert_eq!(closes(&[office()], "2026-11-23T07:00:00Z"), Some(at("2026-11-23T17:00:00Z")));
+        assert_eq!(closes(&[office()], "2026-11-23T16:59:59Z"), Some(at("2026-11-23T17:00:00Z")));
+        // One that begins where another ends goes on.
+        let evening = window(&["mon"], "17:30", "22:00", "Europe/Berlin");
+        assert_eq!(closes(&[office(), evening], "2026-11-23T07:00:00Z"), Some(at("2026-11-23T21:00:00Z")));
+        let night = window(&["fri"], "22:00", "06:00", "UTC");
+        for now in ["2026-11-27T22:00:00Z", "2026-11-28T05:59:59Z"] {
+            assert_eq!(closes(std::slice::from_ref(&night), now), Some(at("2026-11-28T06:00:00Z")), "{now}");
+        }
+        assert_eq!(closes(&[window(&["sun"], "22:00", "00:00", "UTC")], "2026-11-29T23:00:00Z"), Some(at("2026-11-30T00:00:00Z")));
+        assert_eq!(closes(&[window(&["mon-fri"], "", "", "UTC")], "2026-11-23T12:00:00Z"), Some(at("2026-11-28T00:00:00Z")));
+        // Clocks go back at 01:00 UTC: the hour comes again, and the window closes for a moment in between.
+        let early = window(&["sun"], "", "02:30", "Europe/Berlin");
+        assert_eq!(closes(std::slice::from_ref(&early), "2026-10-25T00:00:00Z"), Some(at("2026-10-25T00:30:00Z")));
+        assert_eq!(closes(&[early], "2026-10-25T01:15:00Z"), Some(at("2026-10-25T01:30:00Z")));
+        // Clocks go forward then: 02:30 is skipped.
+        let skipped = window(&["sun"], "", "02:30", "Europe/Berlin");
+        assert_eq!(closes(&[skipped], "2026-03-29T00:00:00Z"), Some(at("2026-03-29T01:30:00Z")));
+        assert_eq!(closes(&[], "2026-11-23T12:00:00Z"), None);
     }
 
     #[test]

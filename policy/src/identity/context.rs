@@ -163,7 +163,7 @@ impl AttributeMapping {
 
     /// The claims that are read as `name` where nothing else has that name: what [`Self::short_name`] makes short.
     pub fn long_names<'n>(&'n self, name: &'n str) -> impl Iterator<Item = String> + 'n {
-        let whole = |namespace: &str| if namespace.ends_with('/') { format!("{namespace}{name}") } else { namespace.to_owned() };
+        let whole = move |namespace: &str| if namespace.ends_with('/') { format!("{namespace}{name}") } else { namespace.to_owned() };
         self.namespaces.iter().map(move |namespace| whole(namespace)).filter(move |claim| self.short_name(claim) == Some(name))
     }
 

@@ -6,8 +6,8 @@ use http::StatusCode;
 use pingora::protocols::http::ServerSession;
 use serde_json::json;
 
-use super::sessions::{Answer, presents};
-use crate::audit::{self, Cause};
+use super::caller::{Answer, Caller};
+use crate::audit;
 use crate::reload::{Refused, Reloader, Trigger};
 use crate::runtime::Runtime;
 
@@ -17,21 +17,14 @@ const CALL: &str = "POST /reload";
 /// 200 with what changed; 422 for a configuration that is wrong, 409 for one that needs a restart; 404 where no token is
 /// configured, 401 without it.
 pub(super) async fn reload(runtime: &Runtime, reloader: &Arc<Reloader>, session: &mut ServerSession) -> Answer {
-    let Some(token) = &runtime.settings.server.admin_token else {
-        return (StatusCode::NOT_FOUND, json!({ "error": "not_found", "message": "server.admin_token is not set" }));
+    let caller = match Caller::admit(runtime, session, CALL) {
+        Ok(caller) => caller,
+        Err(refused) => return refused,
     };
-    let address = session.client_addr().cloned();
-    let client = address.as_ref().map(ToString::to_string).unwrap_or_default();
-    let request_id = runtime.request_ids.next();
-    let cause = Cause { request_id: Some(&request_id), client: address.and_then(|address| Some(address.as_inet()?.ip().to_canonical())) };
-    if !presents(&session.req_header().headers, token) {
-        tracing::warn!(client, request_id, "an admin call without the admin token was refused");
-        audit::admin_refused(runtime, cause, CALL);
-        return (StatusCode::UNAUTHORIZED, json!({ "error": "unauthorized", "request_id": request_id }));
-    }
+    let (client, request_id) = (&caller.client, &caller.request_id);
     tracing::info!(client, request_id, "an administrator has the configuration read again");
     let outcome = reloader.reload(Trigger::Admin).await;
-    audit::admin_called(runtime, cause, CALL, outcome.as_ref().map_or_else(Refused::label, |_| "ok"));
+    audit::admin_called(runtime, caller.cause(), CALL, outcome.as_ref().map_or_else(Refused::label, |_| "ok"));
     match outcome {
         Ok(reloaded) => (StatusCode::OK, reloaded.to_json()),
         Err(refused) => {
@@ -41,7 +34,7 @@ pub(super) async fn reload(runtime: &Runtime, reloader: &Arc<Reloader>, session:
             };
             let mut body = refused.to_json();
             body["error"] = refused.label().into();
-            body["request_id"] = request_id.into();
+            body["request_id"] = request_id.as_str().into();
             (status, body)
         }
     }

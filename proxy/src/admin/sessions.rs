@@ -4,15 +4,13 @@ use doorward_policy::session::{Revocation, What};
 use http::{HeaderMap, StatusCode, header};
 use pingora::protocols::http::ServerSession;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::caller::{Answer, Caller};
 use crate::audit::{self, Cause};
 use crate::body;
 use crate::clock;
 use crate::runtime::Runtime;
-
-/// What an answer is made of.
-pub(super) type Answer = (StatusCode, Value);
 
 /// What the audit log calls it.
 const CALL: &str = "POST /sessions/end";
@@ -52,18 +50,11 @@ impl Order {
 
 /// 202 with what was revoked; 404 where no token is configured, 401 without it, 400 for what is no order.
 pub(super) async fn end(runtime: &Runtime, session: &mut ServerSession) -> Answer {
-    let Some(token) = &runtime.settings.server.admin_token else {
-        return (StatusCode::NOT_FOUND, json!({ "error": "not_found", "message": "server.admin_token is not set" }));
+    let caller = match Caller::admit(runtime, session, CALL) {
+        Ok(caller) => caller,
+        Err(refused) => return refused,
     };
-    let address = session.client_addr().cloned();
-    let client = address.as_ref().map(ToString::to_string).unwrap_or_default();
-    let request_id = runtime.request_ids.next();
-    let cause = Cause { request_id: Some(&request_id), client: address.and_then(|address| Some(address.as_inet()?.ip().to_canonical())) };
-    if !presents(&session.req_header().headers, token) {
-        tracing::warn!(client, request_id, "an admin call without the admin token was refused");
-        audit::admin_refused(runtime, cause, CALL);
-        return (StatusCode::UNAUTHORIZED, json!({ "error": "unauthorized", "request_id": request_id }));
-    }
+    let (cause, request_id) = (caller.cause(), &caller.request_id);
     let bad = |message: &str| {
         audit::admin_called(runtime, cause, CALL, "bad_request");
         (StatusCode::BAD_REQUEST, json!({ "error": "bad_request", "message": message, "request_id": request_id }))
@@ -83,7 +74,7 @@ pub(super) async fn end(runtime: &Runtime, session: &mut ServerSession) -> Answe
         return bad("not a JSON object of `provider` or `issuer`, and `sub` or `sid`");
     };
     match order.what(runtime) {
-        Ok(what) => revoke(runtime, what, &client, cause).await,
+        Ok(what) => revoke(runtime, what, &caller.client, cause).await,
         Err(message) => bad(message),
     }
 }
@@ -104,14 +95,6 @@ async fn revoke(runtime: &Runtime, what: What, client: &str, cause: Cause<'_>) -
     let provider = runtime.settings.providers.iter().find(|provider| provider.issuer == revoked.what.issuer());
     audit::ended(runtime, cause, "admin", provider.map_or("", |provider| &provider.name), &revoked.what, stored);
     (StatusCode::ACCEPTED, json!({ "revoked": revoked, "stored": stored, "request_id": cause.request_id }))
-}
-
-/// RFC 6750 §2.1, compared in constant time.
-pub(super) fn presents(headers: &HeaderMap, token: &doorward_policy::secret::Secret<String>) -> bool {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Some((scheme, presented)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else { return false };
-    scheme.eq_ignore_ascii_case("bearer") && token.matches(presented.trim_start_matches(' ').as_bytes())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,15 +1,20 @@
 //! What came of a reload: for the log, the audit log, metrics, and whoever asked for it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use doorward_config::settings::{Server, Session};
 use doorward_config::{Report, Severity};
+use doorward_policy::access::Policy;
 use serde_json::{Value, json};
 
 use super::Fixed;
 use super::published::help;
 use crate::audit;
 use crate::runtime::Runtime;
+
+/// Keys that one line of the log names.
+const NAMED: usize = 20;
 
 /// What asked for a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub struct Reloaded {
     pub hash: String,
     /// Files that hold something else than before.
     pub files: Vec<PathBuf>,
-    /// What was made anew, by its key; rules are always compiled anew, and are not named.
+    /// What differs, by its key: `routes.cms` is a rule or anything else of that route but its upstream.
     pub changed: Vec<String>,
     /// May be empty.
     pub warnings: Report,
@@ -136,8 +141,10 @@ impl Reloaded {
 pub(super) fn tell(runtime: &Runtime, by: Trigger, outcome: &Result<Reloaded, Refused>) {
     match outcome {
         Ok(reloaded) => {
-            let changed = reloaded.changed.join(", ");
-            tracing::info!(by = by.label(), hash = reloaded.hash, changed, "the configuration was reloaded");
+            let changed = listed(&reloaded.changed);
+            let files: Vec<String> = reloaded.files.iter().map(|file| file.display().to_string()).collect();
+            let files = listed(&files);
+            tracing::info!(by = by.label(), hash = reloaded.hash, files, changed, "the configuration was reloaded");
             if !reloaded.warnings.is_empty() {
                 tracing::warn!("{}", reloaded.warnings.render(false).trim_end());
             }
@@ -153,7 +160,15 @@ pub(super) fn tell(runtime: &Runtime, by: Trigger, outcome: &Result<Reloaded, Re
     }
 }
 
-/// What differs, as far as it is more than rules.
+/// For one line of the log.
+fn listed(keys: &[String]) -> String {
+    match keys.get(..NAMED) {
+        Some(named) if keys.len() > NAMED => format!("{} and {} more", named.join(", "), keys.len() - NAMED),
+        _ => keys.join(", "),
+    }
+}
+
+/// What differs, by its key.
 pub(super) fn changed(before: &Runtime, next: &Runtime) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     all.extend(server(&before.settings.server, &next.settings.server).into_iter().map(str::to_owned));
@@ -165,6 +180,15 @@ pub(super) fn changed(before: &Runtime, next: &Runtime) -> Vec<String> {
     all.extend(is.iter().filter(|provider| !was.contains(provider)).map(|provider| format!("providers.{}", provider.name)));
     let gone = was.iter().filter(|known| is.iter().all(|provider| provider.name != known.name));
     all.extend(gone.map(|provider| format!("providers.{}", provider.name)));
+    let (old, new) = (&before.settings.policy, &next.settings.policy);
+    if format!("{:?}", old.mapping()) != format!("{:?}", new.mapping()) {
+        all.push("identity".to_owned());
+    }
+    let texts =
+        |policy: &Policy| policy.routes().iter().map(|route| (route.name.clone(), format!("{route:?}"))).collect::<BTreeMap<_, _>>();
+    let (old, new) = (texts(old), texts(new));
+    all.extend(new.iter().filter(|(name, text)| old.get(*name) != Some(text)).map(|(name, _)| format!("routes.{name}")));
+    all.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("routes.{name}")));
     all.extend(super::fresh_pools(before, next).iter().map(|pool| format!("routes.{}.upstream", pool.route())));
     all
 }

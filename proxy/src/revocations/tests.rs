@@ -280,6 +280,21 @@ async fn sess_40_what_is_on_its_way_to_a_store_that_is_left_comes_to_the_next_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn sess_40_sessions_that_may_live_longer_now_are_signed_out_for_longer_also_in_the_store() {
+    let store = Shared::new(true);
+    let list = list(&store);
+    end(&list, "s").await.unwrap();
+    let ends = async || store.store.revocations(Cursor::default()).await.unwrap().0.iter().map(|entry| entry.until).max().unwrap();
+    let before = ends().await;
+    list.keep_for([IDP], LIFETIME);
+    a_while().await;
+    assert_eq!(ends().await, before, "as long as ever");
+    list.keep_for([IDP], LIFETIME * 3);
+    a_while().await;
+    assert_eq!(ends().await, before.plus(LIFETIME * 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn sess_40_an_issuer_that_is_new_here_may_be_known_to_the_store() {
     let store = Shared::new(true);
     let other = "https://other.example.com/";

@@ -52,7 +52,7 @@ async fn log_05_a_page_a_script_and_grpc_are_told_the_id_that_is_in_both_logs() 
 async fn log_05_whoever_asks_for_another_proxy_passes_on_the_id_that_is_in_both_logs() {
     let (scene, browser) = rig().await;
     let asker = Asker::of(&scene);
-    let cookie = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+    let cookie = browser.cookie();
     let visit = Request::visit(APP, "/admin/x").with("cookie", &cookie);
     for kind in Kind::ALL {
         let answer = asker.ask(kind, &visit).await;

@@ -36,7 +36,7 @@ async fn adm_01_a_reload_needs_the_token_and_says_what_changed() {
     }
     assert_eq!(scene.ask(APP, "GET", "/closed/x", &[]).await.status, 403);
     let (status, told) = reload(&scene, Some(TOKEN)).await;
-    assert_eq!((status, &told["reloaded"], &told["changed"]), (200, &json!(true), &json!(["server.drain"])), "{told}");
+    assert_eq!((status, &told["reloaded"], &told["changed"]), (200, &json!(true), &json!(["server.drain", "routes.app"])), "{told}");
     assert!(told["files"].as_array().unwrap()[0].as_str().unwrap().ends_with("doorward.yaml"), "{told}");
     assert_eq!(scene.ask(APP, "GET", "/closed/x", &[]).await.status, 200);
     let (_, metrics) = scene.admin("/metrics").await;

@@ -7,6 +7,7 @@ use doorward_policy::session::{Origin, Session, Tokens};
 use doorward_proxy::clock;
 use doorward_tests::client::Browser;
 use doorward_tests::recorder::Recorder;
+use doorward_tests::redis::{HOST, RedisServer};
 use doorward_tests::scene::{APP, Plan, Scene};
 use serde_json::json;
 
@@ -29,22 +30,41 @@ async fn sign_out(browser: &mut Browser) {
     assert_eq!(browser.request("POST", "/_doorward/logout", &[("origin", &format!("https://{APP}"))], b"").await.status, 303);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sess_40_sessions_go_on_and_those_that_ended_stay_ended_in_every_store() {
     for (name, server, session) in STORES {
-        let scene = with_store(server, session).await;
-        let (mut ada, mut ben) = (scene.signed_in(APP, "ada").await, scene.signed_in(APP, "ada").await);
-        let copy = ben.clone();
-        sign_out(&mut ben).await;
-        assert_eq!(copy.clone().go("/private").await.status, 302, "{name}");
-        for _ in 0..3 {
-            scene.reload().await.unwrap();
-            assert_eq!(ada.go("/private").await.status, 200, "{name}");
-            assert_eq!(copy.clone().go("/private").await.status, 302, "{name}: signed out is signed out");
-        }
-        let mut late = scene.signed_in(APP, "ada").await;
-        assert_eq!(late.go("/private").await.status, 200, "{name}");
+        goes_on(name, &with_store(server, session).await).await;
     }
+    let redis = RedisServer::start();
+    let session = format!("  idle: 1h\n  lifetime: 12h\n  store: redis\n  redis: {{ url: \"redis://{HOST}:{}/0\" }}\n", redis.port());
+    let scene = with_store("", &session).await;
+    goes_on("redis", &scene).await;
+    // What a reload changes beside it leaves its connections alone; another prefix is another store.
+    let connections = || redis.cli(&["CLIENT", "LIST"]).lines().filter(|line| line.contains("id=")).count();
+    let mut ada = scene.signed_in(APP, "ada").await;
+    let before = connections();
+    scene.reconfigure(|text| text.replace("drain: 5s", "drain: 6s")).await;
+    assert_eq!((connections(), ada.go("/private").await.status), (before, 200));
+    let (other, moved) = (RedisServer::start(), redis.port().to_string());
+    let reloaded = scene.reconfigure(|text| text.replace(&moved, &other.port().to_string())).await;
+    assert_eq!(reloaded.changed, ["session"]);
+    let mut late = scene.signed_in(APP, "ada").await;
+    assert_eq!(late.go("/private").await.status, 200);
+    assert!(other.cli(&["DBSIZE"]).trim() != "0", "new sessions are in the new one");
+}
+
+async fn goes_on(name: &str, scene: &Scene) {
+    let (mut ada, mut ben) = (scene.signed_in(APP, "ada").await, scene.signed_in(APP, "ada").await);
+    let copy = ben.clone();
+    sign_out(&mut ben).await;
+    assert_eq!(copy.clone().go("/private").await.status, 302, "{name}");
+    for _ in 0..3 {
+        scene.reload().await.unwrap();
+        assert_eq!(ada.go("/private").await.status, 200, "{name}");
+        assert_eq!(copy.clone().go("/private").await.status, 302, "{name}: signed out is signed out");
+    }
+    let mut late = scene.signed_in(APP, "ada").await;
+    assert_eq!(late.go("/private").await.status, 200, "{name}");
 }
 
 #[tokio::test]
@@ -110,8 +130,7 @@ async fn upg_04_a_websocket_goes_on_through_a_reload_and_ends_when_its_session_i
     let mut ada = scene.browser(APP);
     assert_eq!(scene.sign_in(&mut ada, "/private", "ada").await.status, 303);
     let mut raw = scene.raw(APP).await;
-    let cookies: Vec<String> = ada.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    raw.send(format!("GET /ws HTTP/1.1\r\nhost: {APP}\r\norigin: https://{APP}\r\ncookie: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", cookies.join("; ")).as_bytes()).await;
+    raw.send(format!("GET /ws HTTP/1.1\r\nhost: {APP}\r\norigin: https://{APP}\r\ncookie: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", ada.cookie()).as_bytes()).await;
     assert_eq!(raw.answer().await.unwrap().status, 101);
     for round in 0..5 {
         scene.reconfigure(|text| text.replace(&format!("drain: {}s", 5 + round), &format!("drain: {}s", 6 + round))).await;

@@ -81,8 +81,7 @@ async fn a_thousand_reloads_drop_no_request_and_show_none_half_of_two_configurat
     let plan = Plan { identity: HEADERS.into(), routes: ROUTES.into(), ..Plan::default() };
     let scene = Scene::in_front_of(plan, app).await;
     let ada: Browser = scene.signed_in_at(APP, "/", "ada").await;
-    let cookies: Vec<String> = ada.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let session = format!("cookie: {}", cookies.join("; "));
+    let session = format!("cookie: {}", ada.cookie());
     let bearer = format!("authorization: Bearer {}", scene.token("ada"));
     let one = std::fs::read_to_string(scene.configuration()).unwrap();
     let two = other(&one);

@@ -1,11 +1,20 @@
 //! Where what an app is told comes from: claim → attribute → identity → header.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::super::Route;
 use crate::claim_path::ClaimPath;
 use crate::headers::{HeaderEdits, Template};
 use crate::identity::{Attribute, AttributeMapping, AttributeSource, Identity, IdentityMapping, Proof, RoleSource, UserId};
+
+/// Where somebody's claims come from, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Provenance<'p> {
+    pub attributes: &'p AttributeMapping,
+    /// All that was said, also what a session does not keep.
+    pub claims: Option<&'p Map<String, Value>>,
+}
 
 /// One header that a route sets, or would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,16 +55,16 @@ pub struct RoleTrace {
 }
 
 /// The roles of somebody.
-pub(super) fn roles(mapping: &IdentityMapping, identity: &Identity, attributes: Option<&AttributeMapping>) -> Vec<RoleTrace> {
+pub(super) fn roles(mapping: &IdentityMapping, identity: &Identity, provenance: Option<Provenance<'_>>) -> Vec<RoleTrace> {
     let sourced = mapping.roles_with_sources(identity.claims());
-    let from = |sources: &[RoleSource<'_>]| sources.iter().map(|source| of_role(*source, identity, attributes)).collect();
+    let from = |sources: &[RoleSource<'_>]| sources.iter().map(|source| of_role(*source, identity, provenance)).collect();
     sourced.iter().map(|role| RoleTrace { role: role.role.to_string(), from: from(&role.from) }).collect()
 }
 
-fn of_role(source: RoleSource<'_>, identity: &Identity, attributes: Option<&AttributeMapping>) -> ClaimTrace {
+fn of_role(source: RoleSource<'_>, identity: &Identity, provenance: Option<Provenance<'_>>) -> ClaimTrace {
     match source {
         RoleSource::Claim(path) => {
-            ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, identity, attributes), present: true }
+            ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, identity, provenance), present: true }
         }
         RoleSource::Rule(_) => ClaimTrace { claim: source.to_string(), attribute: None, present: true },
     }
@@ -67,9 +76,9 @@ pub(super) fn headers(
     edits: &HeaderEdits,
     mapping: &IdentityMapping,
     identity: &Identity,
-    attributes: Option<&AttributeMapping>,
+    provenance: Option<Provenance<'_>>,
 ) -> Vec<HeaderTrace> {
-    let of = Origins { mapping, identity, attributes };
+    let of = Origins { mapping, identity, provenance };
     let value = |name: &http::HeaderName| edits.iter().find(|(own, _)| *own == name).and_then(|(_, value)| value.to_str().ok());
     route
         .headers
@@ -86,7 +95,7 @@ pub(super) fn headers(
 struct Origins<'o> {
     mapping: &'o IdentityMapping,
     identity: &'o Identity,
-    attributes: Option<&'o AttributeMapping>,
+    provenance: Option<Provenance<'o>>,
 }
 
 impl Origins<'_> {
@@ -108,7 +117,7 @@ impl Origins<'_> {
     /// What gave roles; or, where nothing did, what could have.
     fn roles(&self) -> Vec<ClaimTrace> {
         let mut from: Vec<ClaimTrace> = Vec::new();
-        for role in roles(self.mapping, self.identity, self.attributes) {
+        for role in roles(self.mapping, self.identity, self.provenance) {
             for source in role.from {
                 if !from.contains(&source) {
                     from.push(source);
@@ -124,13 +133,13 @@ impl Origins<'_> {
     fn claim(&self, path: &ClaimPath) -> ClaimTrace {
         let mut present = false;
         path.each(self.identity.claims(), &mut |_| present = true);
-        ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, self.identity, self.attributes), present }
+        ClaimTrace { claim: path.as_str().into(), attribute: attribute_of(path, self.identity, self.provenance), present }
     }
 }
 
 /// Where an attribute of that name comes from, or a claim whose namespace was taken off.
-fn attribute_of(path: &ClaimPath, identity: &Identity, attributes: Option<&AttributeMapping>) -> Option<String> {
-    let attributes = attributes?;
+fn attribute_of(path: &ClaimPath, identity: &Identity, provenance: Option<Provenance<'_>>) -> Option<String> {
+    let Provenance { attributes, claims } = provenance?;
     let named = |name: &str| attributes.attributes.iter().find(|attribute| *attribute.name == *name);
     if let Some(attribute) = path.top_level().find_map(named) {
         return Some(source_of(attribute));
@@ -138,15 +147,19 @@ fn attribute_of(path: &ClaimPath, identity: &Identity, attributes: Option<&Attri
     if let Some(amr) = attributes.amr.as_ref().filter(|_| path.top_level().any(|name| name == "amr")) {
         return Some(if amr.always { "a constant".into() } else { "a constant where the token has none".into() });
     }
-    let long: Vec<String> = path.top_level().flat_map(|name| attributes.long_names(name)).collect();
-    if long.is_empty() {
-        return None;
+    let mut whole: Vec<String> = Vec::new();
+    for (name, long) in path.top_level().flat_map(|name| attributes.long_names(name).map(move |long| (name, long))) {
+        let claim = |name: &str| claims.unwrap_or(identity.claims()).get(name);
+        if claim(&long).is_some() && claim(&long) == claim(name) {
+            return Some(long);
+        }
+        if !whole.contains(&long) {
+            whole.push(long);
+        }
     }
-    // A bearer's claims are all here; a session keeps what is looked at, so nobody can say which of them it was.
-    match long.iter().find(|name| identity.claims().contains_key(name.as_str())) {
-        Some(one) => Some(one.clone()),
-        None => (identity.proof() == Proof::Session).then(|| format!("itself or {}", long.join(" or "))),
-    }
+    // A session keeps what is looked at: nobody can say any more which of them it was.
+    let all = claims.is_some() || identity.proof() == Proof::Bearer;
+    (!all && !whole.is_empty()).then(|| format!("itself or {}", whole.join(" or ")))
 }
 
 fn source_of(attribute: &Attribute) -> String {

@@ -201,10 +201,17 @@ fn a_claim_without_its_namespace_is_traced_to_its_whole_name() {
     let whole = with(json!({ "sub": "a", "groups": ["ops"], "https://acme.dev/groups": ["ops"] }));
     assert_eq!(origin(&whole, "x-groups").as_deref(), Some("https://acme.dev/groups"));
     assert_eq!(origin(&whole, "x-user"), None, "no namespace writes `sub`");
+    let both = with(json!({ "sub": "a", "groups": ["dev"], "https://acme.dev/groups": ["ops"] }));
+    assert_eq!(origin(&both, "x-groups"), None, "what has the name already keeps it");
     let own = json!({ "sub": "a", "groups": ["ops"] });
     assert_eq!(origin(&with(own.clone()), "x-groups"), None);
-    // A session keeps the short name alone.
-    assert_eq!(origin(&supposed(&policy, own), "x-groups").as_deref(), Some("itself or https://acme.dev/groups"));
+    // A session keeps the short name alone: where it came from is known to who supposes it, and to nobody else.
+    let session = supposed(&policy, json!({ "sub": "a", "groups": ["ops"], "https://acme.dev/groups": ["ops"] }));
+    assert_eq!(origin(&session, "x-groups").as_deref(), Some("https://acme.dev/groups"));
+    assert_eq!(origin(&supposed(&policy, own), "x-groups"), None);
+    let real = explain(&policy, &context, &session.standing(), Some(&attributes));
+    let groups = real.headers.iter().find(|header| header.name == "x-groups").unwrap();
+    assert_eq!(groups.from[0].claims[0].attribute.as_deref(), Some("itself or https://acme.dev/groups"));
 }
 
 #[test]

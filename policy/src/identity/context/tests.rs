@@ -228,3 +228,17 @@ fn oidc_17_the_earlier_source_wins_and_only_it_says_how_somebody_signed_in() {
     let merged = Sources { access_token, ..Sources::default() }.merged();
     assert_eq!(merged, maps[2]);
 }
+
+#[test]
+fn attr_31_a_word_about_no_address_vouches_for_none_that_another_source_says() {
+    let none = AttributeMapping::default();
+    for (userinfo, verified) in [
+        (json!({ "email": "root@acme.dev" }), None),
+        (json!({ "email": "root@acme.dev", "email_verified": false }), Some(false)),
+        (json!({ "email": "root@acme.dev", "email_verified": true }), Some(true)),
+        (json!({ "name": "Ada" }), Some(true)),
+    ] {
+        let (claims, _) = context(&none, json!({ "email_verified": true }), userinfo.clone(), json!(null));
+        assert_eq!(claims.get("email_verified").and_then(Value::as_bool), verified, "{userinfo}");
+    }
+}
