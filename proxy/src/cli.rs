@@ -53,6 +53,9 @@ enum Command {
         /// Whether the session cookie of somebody with these claims fits: a JSON object in a file, or `-` for standard input
         #[arg(long, value_name = "FILE")]
         claims: Option<PathBuf>,
+        /// Exit with 1 when there are warnings, so that a pipeline stops at them
+        #[arg(long)]
+        deny_warnings: bool,
     },
     /// Say what would become of a request, and why: rule by rule, with the values compared
     Explain(explain::Arguments),
@@ -110,7 +113,9 @@ impl Config {
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(config) => serve::serve(&config.path()),
-        Command::Check { file, config, format, claims } => check::check(&file.unwrap_or_else(|| config.path()), format, claims.as_deref()),
+        Command::Check { file, config, format, claims, deny_warnings } => {
+            check::check(&file.unwrap_or_else(|| config.path()), format, claims.as_deref(), deny_warnings)
+        }
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Routes(arguments) => routes::routes(&arguments),

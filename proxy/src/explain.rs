@@ -13,7 +13,7 @@ use doorward_policy::identity::{AttributeMapping, Identity, Proof, Sources};
 use doorward_policy::request::{Target, TargetFault};
 use doorward_policy::session::SessionFault;
 use doorward_policy::time::Timestamp;
-use doorward_policy::token::TokenFault;
+use doorward_policy::token::{TokenFault, is_of_organization};
 use http::Method;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -160,6 +160,14 @@ pub fn answer_supposed(settings: &Settings, question: &Question, supposition: &S
         let note = "The claim that `identity.user` names is not there: nobody could sign in with these claims.";
         return notes.into_iter().fold(answer(settings, question, &Standing::Refused(fault)).with_note(note.into()), Answer::with_note);
     }
+    if is_of_another_organization(provider, &claims) {
+        let note = format!("`providers.{}.organization` is another one: nobody could sign in with these claims.", provider.name);
+        let standing = match proof {
+            Proof::Session => Standing::Anonymous,
+            Proof::Bearer => Standing::Refused(CredentialFault::Token(TokenFault::Organization)),
+        };
+        return answer(settings, question, &standing).with_note(note);
+    }
     let supposed = match proof {
         Proof::Session => Supposed::with_session(&provider.name, &claims, &settings.policy, question.now),
         Proof::Bearer => Supposed::with_bearer(&provider.name, claims, &settings.policy),
@@ -179,6 +187,12 @@ pub fn mapped(provider: &Provider, mut claims: Map<String, Value>, proof: Proof)
     };
     let (claims, dropped) = provider.attributes.context(&sources);
     (claims, dropped.iter().map(|dropped| format!("Attribute {dropped}.")).collect())
+}
+
+/// Every token of an organization says so; who writes claims down need not.
+fn is_of_another_organization(provider: &Provider, claims: &Map<String, Value>) -> bool {
+    let says = claims.contains_key("org_id") || claims.contains_key("org_name");
+    says && provider.organization.as_deref().is_some_and(|own| !is_of_organization(claims, own))
 }
 
 /// What a route does not look at counts as nothing.

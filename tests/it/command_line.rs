@@ -48,6 +48,16 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn cli_check_stops_a_pipeline_at_warnings_when_it_is_told_to() {
+    for (name, flags, code) in
+        [("minimal.yaml", &[][..], 0), ("minimal.yaml", &["--deny-warnings"], 1), ("doorward.yaml", &["--deny-warnings"], 0)]
+    {
+        let checked = run(&[&["check", &example(name)], flags].concat());
+        assert_eq!(checked.status.code(), Some(code), "{name} {flags:?}: {}", text(&checked.stderr));
+    }
+}
+
+#[test]
 fn cli_check_finds_the_examples_fine_and_serve_refuses_their_key() {
     for name in ["doorward.yaml", "doorward.toml", "doorward.json"] {
         let checked = run(&["check", &example(name)]);

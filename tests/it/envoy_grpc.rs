@@ -360,7 +360,8 @@ async fn hook_01_another_authority_counts_from_a_reload_on() {
     let server = "  hooks: { grpc: [\"127.0.0.1:0\"], trusted_peers: [127.0.0.1/32], tls: true, client_ca: hosts.pem }\n";
     let files = vec![("hosts.pem".into(), pem.clone()), ("others.pem".into(), other)];
     let scene = Scene::with(Plan { files, ..plan(server) }).await;
-    let answered = async || [is_answered(&scene, Some(signed(&ours)), &["h2"]).await, is_answered(&scene, Some(signed(&others)), &["h2"]).await];
+    let answered =
+        async || [is_answered(&scene, Some(signed(&ours)), &["h2"]).await, is_answered(&scene, Some(signed(&others)), &["h2"]).await];
     assert_eq!(answered().await, [true, false]);
     scene.reconfigure(|text| text.replace("client_ca: hosts.pem", "client_ca: others.pem")).await;
     assert_eq!(answered().await, [false, true]);

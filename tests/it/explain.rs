@@ -196,6 +196,20 @@ fn cli_explain_says_what_answers_where_no_rule_does() {
 }
 
 #[test]
+fn cli_explain_lets_nobody_in_whom_the_sign_in_would_not() {
+    let folder = folder("");
+    let file = folder.path().join("doorward.yaml");
+    let bound = CONFIGURATION.replace("client_id: abc,", "client_id: abc, organization: org_acme,");
+    std::fs::write(&file, bound).unwrap();
+    for (organization, code, said) in [("org_acme", 0, "ALLOW by app/4"), ("org_other", 1, "`providers.auth0.organization` is another one")]
+    {
+        let claims = json!({ "sub": "ada", "org_id": organization }).to_string();
+        let (ended, out, _) = run(folder.path(), &["explain", "GET", "https://app.acme.dev/", "--claims", "-", "--at", AT], &claims);
+        assert!(ended == code && out.contains(said), "{organization}: {ended} {out}");
+    }
+}
+
+#[test]
 fn cli_explain_has_an_exit_code_for_each_end() {
     let folder = folder("");
     let secret = "eyJhbGciOiJub25lIn0.c2VjcmV0.c2VjcmV0";

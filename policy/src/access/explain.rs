@@ -124,12 +124,7 @@ pub fn explain(
     explain_from(policy, context, standing, attributes.map(|attributes| Provenance { attributes, claims: None }))
 }
 
-fn explain_from(
-    policy: &Policy,
-    context: &RequestContext<'_>,
-    standing: &Standing<'_>,
-    provenance: Option<Provenance<'_>>,
-) -> Explanation {
+fn explain_from(policy: &Policy, context: &RequestContext<'_>, standing: &Standing<'_>, provenance: Option<Provenance<'_>>) -> Explanation {
     let mut explanation = Explanation::of_nothing(policy, context, standing, provenance);
     let (route_index, route) = match policy.route_for(context.target) {
         Ok(found) => found,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use pingora::protocols::http::ServerSession;
-use serde_json::json;
 
 use super::caller::{Answer, Caller};
 use crate::audit;

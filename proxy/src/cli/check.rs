@@ -9,12 +9,12 @@ use doorward_policy::session::COOKIE_LIMIT;
 use serde_json::{Map, Value, json};
 
 use super::table::counted;
-use super::{CONFIGURATION, Format, MISUSED, color, explain, refuse, say, tell};
+use super::{CONFIGURATION, Format, MISUSED, NO, color, explain, refuse, say, tell};
 use crate::pages::Pages;
 use crate::serve::tls_stores;
 
-/// 0: nothing is wrong; 2: used wrongly; 78: it would not start.
-pub(super) fn check(path: &Path, format: Format, claims: Option<&Path>) -> ExitCode {
+/// 0: nothing is wrong; 1: there are warnings, and they were not to be; 2: used wrongly; 78: it would not start.
+pub(super) fn check(path: &Path, format: Format, claims: Option<&Path>, deny_warnings: bool) -> ExitCode {
     let claims = match claims.map(explain::read_claims).transpose() {
         Ok(claims) => claims,
         Err(fault) => {
@@ -44,7 +44,11 @@ pub(super) fn check(path: &Path, format: Format, claims: Option<&Path>) -> ExitC
             }
         }
     }
-    if wrong { ExitCode::from(CONFIGURATION) } else { ExitCode::SUCCESS }
+    match () {
+        () if wrong => ExitCode::from(CONFIGURATION),
+        () if deny_warnings && !report.problems().is_empty() => ExitCode::from(NO),
+        () => ExitCode::SUCCESS,
+    }
 }
 
 /// What the configuration names, and only shows when it is used.

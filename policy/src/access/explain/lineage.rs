@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::super::Route;
 use crate::claim_path::ClaimPath;
 use crate::headers::{HeaderEdits, Template};
-use crate::identity::{Attribute, AttributeMapping, AttributeSource, Identity, IdentityMapping, Proof, RoleSource, UserId};
+use crate::identity::{Attribute, AttributeMapping, AttributeSource, Identity, IdentityMapping, RoleSource, UserId};
 
 /// Where somebody's claims come from, as far as it is known.
 #[derive(Debug, Clone, Copy)]
@@ -147,19 +147,10 @@ fn attribute_of(path: &ClaimPath, identity: &Identity, provenance: Option<Proven
     if let Some(amr) = attributes.amr.as_ref().filter(|_| path.top_level().any(|name| name == "amr")) {
         return Some(if amr.always { "a constant".into() } else { "a constant where the token has none".into() });
     }
-    let mut whole: Vec<String> = Vec::new();
-    for (name, long) in path.top_level().flat_map(|name| attributes.long_names(name).map(move |long| (name, long))) {
-        let claim = |name: &str| claims.unwrap_or(identity.claims()).get(name);
-        if claim(&long).is_some() && claim(&long) == claim(name) {
-            return Some(long);
-        }
-        if !whole.contains(&long) {
-            whole.push(long);
-        }
-    }
-    // A session keeps what is looked at: nobody can say any more which of them it was.
-    let all = claims.is_some() || identity.proof() == Proof::Bearer;
-    (!all && !whole.is_empty()).then(|| format!("itself or {}", whole.join(" or ")))
+    // A session keeps what is looked at: where the whole name is gone, nobody can say any more which of the two it was.
+    let claim = |name: &str| claims.unwrap_or(identity.claims()).get(name);
+    let mut whole = path.top_level().flat_map(|name| attributes.long_names(name).map(move |long| (name, long)));
+    whole.find(|(name, long)| claim(long).is_some() && claim(long) == claim(name)).map(|(_, long)| long)
 }
 
 fn source_of(attribute: &Attribute) -> String {
