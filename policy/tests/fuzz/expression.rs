@@ -1,7 +1,5 @@
 //! A rule's `when`: whatever is written compiles or is refused, and whatever compiles comes to an end.
 
-use std::time::{Duration, Instant};
-
 use doorward_policy::access::PathPattern;
 use doorward_policy::expression::{DEPTH_LIMIT, Expression, Facts, TEXT_LIMIT};
 use doorward_policy::request::Target;
@@ -10,9 +8,6 @@ use proptest::prelude::*;
 
 use crate::header_template::identity;
 use crate::values::claims;
-
-/// Far longer than any of them needs, on a busy machine.
-const SOON: Duration = Duration::from_secs(5);
 
 /// Text by the grammar of the language, more or less.
 fn written() -> impl Strategy<Value = String> {
@@ -97,11 +92,7 @@ fn written() -> impl Strategy<Value = String> {
 }
 
 fn ends(text: &str, claims: &serde_json::Map<String, serde_json::Value>) {
-    let begun = Instant::now();
-    let Ok(expression) = Expression::compile(text, &["tenant"]) else {
-        assert!(begun.elapsed() < SOON, "{text}");
-        return;
-    };
+    let Ok(expression) = Expression::compile(text, &["tenant"]) else { return };
     assert_eq!(expression.text(), text);
     let target = Target::parse(&Method::GET, b"app.acme.dev", b"/t/acme/x").unwrap();
     let parameters = PathPattern::parse("/t/{tenant}/**").unwrap().capture(target.path());
@@ -110,7 +101,6 @@ fn ends(text: &str, claims: &serde_json::Map<String, serde_json::Value>) {
     let first = expression.evaluate(&facts);
     assert_eq!(expression.is_true(&facts), first == Ok(true), "{text}");
     assert_eq!(expression.evaluate(&facts), first, "{text}");
-    assert!(begun.elapsed() < SOON, "{text}");
 }
 
 proptest! {

@@ -16,7 +16,7 @@ fn told(scene: &Scene) -> Option<String> {
 }
 
 #[tokio::test]
-async fn jwks_07_a_token_that_cannot_be_verified_now_is_nobody_on_an_optional_path() {
+async fn jwks_06_a_token_that_cannot_be_verified_now_is_nobody_on_an_optional_path() {
     let idp = HostileIdp::start().await;
     let scene = Scene::with(Plan { routes: routes(), ..Plan::oidc(idp.issuer()) }).await;
     let token = format!("Bearer {}", idp.access_token(&User::eddie(), |_| {}));
