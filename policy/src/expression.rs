@@ -16,6 +16,8 @@ pub use facts::{Facts, IdentityFacts};
 pub const TEXT_LIMIT: usize = 2048;
 /// How deep an expression may be nested, brackets, operators and calls counted alike.
 pub const DEPTH_LIMIT: usize = 16;
+/// Most values in the claims of somebody whom an expression is asked about, texts by their length: what a loop costs is bounded by it.
+pub const VALUE_LIMIT: usize = 4096;
 /// Longest pattern of `matches`, compiled, in bytes.
 pub const REGEX_LIMIT: usize = 64 * 1024;
 

@@ -14,7 +14,7 @@ use cel::{Context, Env, IdedExpr, Value};
 use serde_json::{Map, Value as Json};
 
 use super::bind::{Names, VALUES, bind};
-use super::{DEPTH_LIMIT, ExpressionFault, Facts, Program};
+use super::{DEPTH_LIMIT, ExpressionFault, Facts, Program, VALUE_LIMIT};
 use crate::identity::Identity;
 use crate::request::decode_segment;
 
@@ -67,7 +67,8 @@ struct Compiled {
 
 impl Program for Compiled {
     fn run(&self, facts: &Facts<'_>) -> Result<bool, String> {
-        let scope = Scope { facts, known: facts.identity.facts().of(facts.identity), patterns: &self.patterns };
+        let known = facts.identity.facts().of(facts.identity).ok_or("what is known of them is more than an expression looks at")?;
+        let scope = Scope { facts, known, patterns: &self.patterns };
         // The engine is somebody else's: whatever it does with odd values, it does not take the connection with it.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut context = Context::with_env(LIBRARY.clone());
@@ -160,7 +161,13 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn read(identity: &Identity) -> Self {
+    /// `None`: more than [`VALUE_LIMIT`]. Not a part of it: what is missing could be what a rule asks not to be there.
+    pub(super) fn read(identity: &Identity) -> Option<Self> {
+        let claims = identity.claims();
+        let weight = claims.iter().fold(0, |sum: usize, (name, value)| sum.saturating_add(text_weight(name)).saturating_add(weight(value)));
+        if weight > VALUE_LIMIT {
+            return None;
+        }
         let text = |text: &str| -> Box<dyn Val> { Box::new(CelString::from(text.to_owned())) };
         let list =
             |names: &[Box<str>]| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(|name| text(name)).collect::<Vec<_>>())) };
@@ -174,8 +181,23 @@ impl Known {
             "provider" => Some(text(identity.provider())),
             _ => None,
         });
-        Self { claims: map(identity.claims()), values }
+        Some(Self { claims: map(claims), values })
     }
+}
+
+/// A value counts as one, and each 16 bytes of its text as one more.
+fn weight(json: &Json) -> usize {
+    let sum = |weights: &mut dyn Iterator<Item = usize>| weights.fold(1, usize::saturating_add);
+    match json {
+        Json::Null | Json::Bool(_) | Json::Number(_) => 1,
+        Json::String(text) => text_weight(text),
+        Json::Array(items) => sum(&mut items.iter().map(weight)),
+        Json::Object(members) => sum(&mut members.iter().map(|(name, value)| text_weight(name).saturating_add(weight(value)))),
+    }
+}
+
+fn text_weight(text: &str) -> usize {
+    1 + text.len() / 16
 }
 
 fn map(members: &Map<String, Json>) -> CelMap<'static> {

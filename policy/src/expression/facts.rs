@@ -20,12 +20,12 @@ pub struct Facts<'f> {
 /// An identity as the engine reads it, made when an expression first asks, and then kept with the identity: a request does not pay
 /// for claims that another one has paid for.
 #[derive(Clone, Default)]
-pub struct IdentityFacts(OnceLock<Arc<Known>>);
+pub struct IdentityFacts(OnceLock<Option<Arc<Known>>>);
 
 impl IdentityFacts {
     /// `identity` is the one that this belongs to.
-    pub(super) fn of(&self, identity: &Identity) -> &Known {
-        self.0.get_or_init(|| Arc::new(Known::read(identity)))
+    pub(super) fn of(&self, identity: &Identity) -> Option<&Known> {
+        self.0.get_or_init(|| Known::read(identity).map(Arc::new)).as_deref()
     }
 }
 

@@ -62,6 +62,21 @@ fn path_60_a_tenant_sees_its_own_and_no_other() {
 }
 
 #[test]
+fn dos_12_claims_without_end_are_a_no_whatever_is_asked_of_them() {
+    for (claims, expected) in [
+        (json!({ "sub": "ada", "list": vec![7; 4000] }), true),
+        (json!({ "sub": "ada", "list": vec![7; 4100] }), false),
+        (json!({ "sub": "ada", "text": "x".repeat(60_000) }), true),
+        (json!({ "sub": "ada", "text": "x".repeat(70_000) }), false),
+    ] {
+        for asked in ["user == 'ada'", "!has(claims.blocked)", "!('x' in roles)"] {
+            let found = evaluate(asked, &claims, "/t/acme");
+            assert_eq!(found == Ok(true), expected, "{asked}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_true_is_yes_and_its_twin_is_not() {
     for (yes, no) in [
         ("user == 'ada'", "user == 'bob'"),
