@@ -79,6 +79,7 @@ impl Vouched {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -140,6 +141,45 @@ mod tests {
             (json!({}), Err(TokenFault::Subject)),
         ] {
             assert_eq!(vouched().described(answer.as_object().unwrap()), expected, "{answer}");
+        }
+    }
+
+    /// What providers say, and whatever else JSON can.
+    fn said() -> impl Strategy<Value = Value> {
+        let right =
+            prop::sample::select(vec![json!(true), json!("https://acme.dev/"), json!("ada"), json!("cli"), json!("https://api.acme.dev")]);
+        let time = (NOW.0 - 100..NOW.0 + 100).prop_map(Value::from);
+        let odd = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+            prop::collection::vec(right.clone(), 0..3).prop_map(Value::from),
+        ];
+        prop_oneof![3 => right, 2 => time, 1 => odd]
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_an_answer_vouches_only_for_the_token_that_was_asked_about(
+            answer in prop::collection::hash_map(
+                prop::sample::select(vec!["active", "iss", "sub", "client_id", "aud", "exp", "nbf", "scope"]), said(), 0..8,
+            ),
+            sure in any::<bool>(),
+        ) {
+            let mut answer: Map<String, Value> = answer.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            if sure {
+                answer.insert("active".into(), json!(true));
+            }
+            let says = |name: &str, right: &str| answer.get(name).is_none_or(|value| value == right);
+            if let Ok(ends) = vouched().introspected(&answer, NOW) {
+                prop_assert_eq!(answer.get("active"), Some(&json!(true)));
+                prop_assert!(says("iss", "https://acme.dev/") && says("sub", "ada") && says("client_id", "cli"));
+                prop_assert!(ends.is_none_or(|ends| ends.0 > NOW.0 - 30));
+                prop_assert_eq!(ends.is_some(), answer.contains_key("exp"));
+            }
+            prop_assert_eq!(vouched().described(&answer).is_ok(), answer.get("sub") == Some(&json!("ada")));
         }
     }
 }
