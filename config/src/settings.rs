@@ -76,6 +76,16 @@ pub struct Server {
     pub explain_denials: bool,
     /// Where sign-ins, sign-outs, denials and admin calls are written down.
     pub audit_log: Option<AuditLog>,
+    pub access_log: AccessLines,
+}
+
+/// Which requests have a line in the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLines {
+    All,
+    /// What was not passed on, was answered 5xx or not at all, or broke off; and connections that were refused.
+    Refused,
+    Off,
 }
 
 /// Where the audit log goes.
@@ -207,6 +217,8 @@ pub struct Limits {
     pub sign_ins_per_client: u32,
     /// Tokens and cookies that are no good, for each client and minute.
     pub bad_credentials_per_client: u32,
+    /// Tokens verified (for each provider) and session cookies opened that are kept, so that nobody verifies them twice.
+    pub remembered: usize,
 }
 
 /// One identity provider.

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use doorward_config::settings::{
-    AuditLog, ClientAuth, Expect, LoginParameter, OriginalRequest, PolicyTest, RedisTopology, ResponseMode, Rewrite, Settings, StoreKind,
-    UpstreamHost, UpstreamProtocol,
+    AccessLines, AuditLog, ClientAuth, Expect, LoginParameter, OriginalRequest, PolicyTest, RedisTopology, ResponseMode, Rewrite, Settings,
+    StoreKind, UpstreamHost, UpstreamProtocol,
 };
 use doorward_config::{Loaded, Report, Severity, WarningCode, load};
 use doorward_policy::access::{Enforce, Requirement, Rule};
@@ -51,6 +51,7 @@ fn the_reference_means_what_its_comments_say() {
     assert_eq!(server.hsts.as_deref(), Some("max-age=31536000; includeSubDomains"));
     assert_eq!(server.limits.body, Some(10 * 1024 * 1024));
     assert_eq!((server.limits.sign_ins_per_client, server.limits.bad_credentials_per_client), (300, 600));
+    assert_eq!(server.limits.remembered, 10_000);
     assert_eq!(server.state_dir.as_deref(), Some(Path::new("/var/lib/doorward")));
     assert!(server.example_admin_token, "`serve` must know that this token is everybody's");
     assert!(server.explain_denials && server.public_host.is_none() && server.pages.is_none());
@@ -79,7 +80,7 @@ fn the_reference_means_what_its_comments_say() {
     assert!(cms.rules.iter().enumerate().all(|(at, rule)| (rule.enforce == Enforce::Log) == (at == 9)));
     assert!(matches!(cms.rules[10].allow, Requirement::SignedIn));
     assert!(matches!(&api.rules[0].allow, Requirement::Needs(needs) if needs.when.as_ref().unwrap().parameters() == ["tenant".into()]));
-    assert_eq!(server.audit_log, Some(AuditLog::Stdout));
+    assert_eq!((server.audit_log, server.access_log), (Some(AuditLog::Stdout), AccessLines::All));
     let attributes: Vec<&str> = providers[0].attributes.names().collect();
     assert_eq!(attributes, ["groups", "level", "plant"]);
     assert!(providers[0].attributes.amr.as_ref().is_some_and(|amr| !amr.always) && providers[1].attributes.is_empty());

@@ -74,6 +74,16 @@ fn no_provider_is_needed_where_everything_is_public() {
 }
 
 #[test]
+fn what_is_remembered_is_bounded_by_a_number_between_a_hundred_and_a_million() {
+    let with = |limits: &str| base().replace("  tls:", &format!("  limits: {{ {limits} }}\n  tls:"));
+    let read = |limits: &str| loads(&with(limits)).settings.server.limits.remembered;
+    assert_eq!([read("idle: 60s"), read("remembered: 100"), read("remembered: 1000000")], [10_000, 100, 1_000_000]);
+    for out in ["99", "1000001", "0", "-1"] {
+        fails(&with(&format!("remembered: {out}")));
+    }
+}
+
+#[test]
 fn upstreams() {
     let with = |upstream: &str| loads(&base().replace("http://10.0.0.5:3000", upstream)).settings.routes[0].upstream.clone().unwrap();
     let plain = with("http://app.internal");

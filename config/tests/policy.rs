@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use base::{base, fails, loads};
-use doorward_config::settings::{AuditLog, Expect, PolicyTest, Provider, Server};
+use doorward_config::settings::{AccessLines, AuditLog, Expect, PolicyTest, Provider, Server};
 use doorward_config::{Severity, WarningCode, cookie_size};
 use doorward_policy::access::{Enforce, Needs, Requirement, Rule};
 use doorward_policy::identity::{AttributeSource, AttributeType, ClaimSource, NoRoles, Proof, UserId};
@@ -209,6 +209,16 @@ fn the_audit_log_goes_where_it_is_said() {
     // Beside the configuration, like every file that it names.
     let beside = server("  audit_log: { file: audit.jsonl }\n").audit_log;
     assert_eq!(beside, Some(AuditLog::File(Path::new("tests").join("audit.jsonl"))));
+}
+
+#[test]
+fn the_access_log_is_as_long_as_it_is_said() {
+    let lines = |more: &str| loads(&base().replace("  state_dir:", &format!("{more}  state_dir:"))).settings.server.access_log;
+    assert_eq!(lines(""), AccessLines::All);
+    for (written, meant) in [("all", AccessLines::All), ("refused", AccessLines::Refused), ("off", AccessLines::Off)] {
+        assert_eq!(lines(&format!("  access_log: {written}\n")), meant);
+        assert_eq!(lines(&format!("  access_log: \"{written}\"\n")), meant);
+    }
 }
 
 #[test]

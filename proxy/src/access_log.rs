@@ -1,98 +1,98 @@
 //! One JSON line for each request, and for each refusal that never became one.
 //!
-//! Written by a thread of its own; when it falls behind, lines are dropped and counted rather than requests delayed. A
-//! line holds no token, cookie, code or query; every text that a client chose is cut to a length and escaped as JSON.
+//! A line is put into memory by the thread that has something to say, and written with many others by a thread of the log's own, at
+//! most [`PAUSE`] later. When that one falls behind, lines are dropped and counted rather than requests delayed. A line holds no
+//! token, cookie, code or query; every text that a client chose is cut to a length and escaped as JSON.
+
+mod batches;
+mod line;
 
 use std::io::Write;
 use std::net::IpAddr;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use doorward_config::settings::AccessLines;
 
-use crate::gate::ShadowLine;
-use crate::log_text::ascii;
+use crate::runtime::Runtime;
+use batches::Batches;
+pub use batches::PAUSE;
+pub use line::{Line, Put, RefusedLine};
+
+/// How long the end may wait for what reads the log.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where lines go.
 #[derive(Debug)]
-pub struct AccessLog {
-    writer: NonBlocking,
-    /// Flushes what is queued when the log ends.
-    guard: Mutex<Option<WorkerGuard>>,
-}
-
-/// One request.
-#[derive(Debug, Serialize)]
-pub struct Line<'l> {
-    /// Milliseconds since 1970.
-    pub time: u64,
-    pub request_id: &'l str,
-    pub client: IpAddr,
-    /// How another proxy asked; absent where we are the proxy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dialect: Option<&'static str>,
-    pub method: &'l str,
-    pub host: &'l str,
-    pub path: &'l str,
-    pub protocol: &'static str,
-    pub status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<&'l str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<&'l str>,
-    pub decision: &'static str,
-    pub reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<&'l str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<&'l str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'l str>,
-    pub duration_ms: f64,
-    pub sent: u64,
-    /// What rules that are not enforced would have said.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub shadow: Vec<ShadowLine<'l>>,
-}
-
-/// A connection or request that was refused before there was anything to decide about.
-#[derive(Debug, Serialize)]
-pub struct RefusedLine<'l> {
-    pub time: u64,
-    pub request_id: &'l str,
-    pub client: IpAddr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    pub decision: &'static str,
-    pub reason: &'l str,
-}
+pub struct AccessLog(Arc<Batches>);
 
 impl AccessLog {
     /// A log that writes to `out`.
     pub fn new(out: impl Write + Send + 'static) -> Self {
-        let (writer, guard) =
-            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(16 * 1024).thread_name("access-log").finish(out);
-        Self { writer, guard: Mutex::new(Some(guard)) }
+        let batches = Arc::new(Batches::default());
+        if let Err(error) = batches.start_writing(out) {
+            tracing::error!("the access log has no thread to write it, and is lost: {error}");
+        }
+        Self(batches)
     }
 
-    /// Queues a line.
-    pub fn write(&self, line: &impl Serialize) {
-        let Some(mut bytes) = ascii(line) else { return };
-        bytes.push(b'\n');
-        // A clone of a channel's sender: the writer's own thread does the waiting. Losing a line is counted there.
-        let _ = self.writer.clone().write_all(&bytes);
+    /// Puts a line with those that wait to be written.
+    pub fn write(&self, line: &impl Put) {
+        self.0.add(|out| {
+            line.put(out);
+            out.push(b'\n');
+        });
     }
 
-    /// Lines that were dropped because the writer fell behind.
+    /// Lines that were dropped because the writer fell behind, or could not be written.
     pub fn lost(&self) -> usize {
-        self.writer.error_counter().dropped_lines()
+        self.0.lost()
     }
 
-    /// Waits until what was queued is written.
+    /// Waits until what came before is written, at most for some seconds.
     pub fn flush(&self) {
-        drop(self.guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.0.flush(PATIENCE);
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.flush();
+        self.0.end();
+    }
+}
+
+/// What became of a request, as far as it is said whether it has a line.
+#[derive(Debug, Clone, Copy)]
+pub struct Fate {
+    pub decision: &'static str,
+    /// 0 when nothing was answered.
+    pub status: u16,
+    pub error: Option<&'static str>,
+}
+
+impl Fate {
+    /// It was passed on, and answered to the end with something else than 5xx.
+    fn passed(self) -> bool {
+        self.decision == "allow" && (100..500).contains(&self.status) && self.error.is_none()
+    }
+
+    /// Whether it has a line.
+    pub fn is_wanted(self, lines: AccessLines) -> bool {
+        match lines {
+            AccessLines::All => true,
+            AccessLines::Refused => !self.passed(),
+            AccessLines::Off => false,
+        }
+    }
+}
+
+impl Runtime {
+    /// A line of a connection or request that was refused before there was anything to decide about.
+    pub fn log_refused(&self, client: IpAddr, request_id: &str, status: Option<u16>, reason: &'static str) {
+        if self.settings.server.access_log != AccessLines::Off {
+            self.access_log.write(&RefusedLine { time: now_millis(), request_id, client, status, decision: "refuse", reason });
+        }
     }
 }
 
@@ -100,4 +100,31 @@ impl AccessLog {
 pub fn now_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passed_has_a_line_only_where_all_have_one() {
+        let passed = Fate { decision: "allow", status: 200, error: None };
+        let kinds = [
+            ("passed", passed, false),
+            ("the app refused", Fate { status: 404, ..passed }, false),
+            ("switched protocols", Fate { status: 101, ..passed }, false),
+            ("the app failed", Fate { status: 500, ..passed }, true),
+            ("no app", Fate { status: 502, ..passed }, true),
+            ("nothing was answered", Fate { status: 0, ..passed }, true),
+            ("broke off", Fate { error: Some("stream_revoked"), ..passed }, true),
+            ("refused", Fate { decision: "deny", status: 403, ..passed }, true),
+            ("sent to sign in", Fate { decision: "challenge", status: 302, ..passed }, true),
+            ("answered by us", Fate { decision: "own", ..passed }, true),
+        ];
+        for (name, fate, notable) in kinds {
+            assert!(fate.is_wanted(AccessLines::All), "{name}");
+            assert_eq!(fate.is_wanted(AccessLines::Refused), notable, "{name}");
+            assert!(!fate.is_wanted(AccessLines::Off), "{name}");
+        }
+    }
 }

@@ -1,8 +1,12 @@
 //! What Prometheus sees. Labels come from the configuration or from closed lists, never from a request.
 //!
-//! Counters of the hot path are resolved once, when the edge starts; a request only adds to them.
+//! Counters of the hot path are resolved once, when the edge starts; a request only adds to them, and what all requests add to is
+//! counted by each thread for itself (`tally`).
+
+mod tally;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use doorward_config::settings::Settings;
 use doorward_policy::identity::Proof;
@@ -11,6 +15,8 @@ use prometheus::core::{Collector as _, MetricVec, MetricVecBuilder};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use tally::Tally;
 
 /// Buckets for what authentication adds to a request: 5 µs to 10 ms.
 const OVERHEAD_BUCKETS: &[f64] = &[5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2];
@@ -28,15 +34,12 @@ pub const NO_ROUTE: &str = "none";
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    routes: Vec<RouteMetrics>,
-    without_route: RouteMetrics,
-    decisions: IntCounterVec,
+    tallied: tally::Families,
+    /// Of the routes of these settings.
+    tally: Arc<Tally>,
+    /// Of all settings that may still have requests.
+    tallies: Arc<Mutex<Vec<Weak<Tally>>>>,
     pub shadow_decisions: IntCounterVec,
-    overhead_session: Histogram,
-    overhead_bearer: Histogram,
-    overhead_public: Histogram,
     pub refused: IntCounterVec,
     pub hook_requests: IntCounterVec,
     pub connections: IntGauge,
@@ -84,31 +87,6 @@ pub struct Metrics {
     config_hash: IntGaugeVec,
 }
 
-/// The counters of one route, resolved.
-#[derive(Debug, Clone)]
-pub struct RouteMetrics {
-    by_class: [IntCounter; 5],
-    pub duration: Histogram,
-    allowed: [IntCounter; 3],
-}
-
-impl RouteMetrics {
-    fn new(name: &str, requests: &IntCounterVec, durations: &HistogramVec, decisions: &IntCounterVec) -> Self {
-        Self {
-            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| requests.with_label_values(&[name, class])),
-            duration: durations.with_label_values(&[name]),
-            allowed: [Known::Public, Known::Session, Known::Bearer]
-                .map(|known| decisions.with_label_values(&[name, "allow", known.label()])),
-        }
-    }
-
-    /// Counts an answer by the class of its status.
-    pub fn answered(&self, status: u16) {
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.by_class[class].inc();
-    }
-}
-
 /// How an allowed request was known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
@@ -153,13 +131,12 @@ impl Metrics {
         let decisions =
             families.counters("decisions_total", "Decisions, by route, outcome and reason.", &["route", "decision", "reason"])?;
         let overhead = families.histograms("auth_overhead_seconds", "What deciding added to a request.", &["path"], OVERHEAD_BUCKETS)?;
+        let tallied = tally::Families { requests, durations, decisions, overhead };
         let cache = families.counters("jwt_cache_total", "Lookups of bearer tokens among those verified before.", &["result"])?;
         let metrics = Self {
-            routes: Vec::new(),
-            without_route: RouteMetrics::new(NO_ROUTE, &requests, &durations, &decisions),
-            overhead_session: overhead.with_label_values(&["session"]),
-            overhead_bearer: overhead.with_label_values(&["bearer"]),
-            overhead_public: overhead.with_label_values(&["public"]),
+            tally: Arc::new(Tally::new(&tallied, std::iter::empty())),
+            tallies: Arc::default(),
+            tallied,
             refused: families.counters(
                 "refused_total",
                 "Connections and requests refused before there was a request to decide about.",
@@ -234,7 +211,7 @@ impl Metrics {
                 .gauge("revocations_read_timestamp_seconds", "When the store's revocations were last read to their end.")?,
             dropped_cookies: families.counter("upstream_cookies_dropped_total", "Cookies of an app that carried Doorward's names.")?,
             lost_log_lines: families
-                .gauge("access_log_lines_lost", "Access log lines dropped since the start because the writer fell behind.")?,
+                .gauge("access_log_lines_lost", "Access log lines lost since the start: the writer fell behind, or could not write.")?,
             audit_lines: families.counter("audit_lines_total", "Lines of the audit log written.")?,
             audit_lines_lost: families.counter("audit_lines_lost_total", "Lines of the audit log that could not be written.")?,
             audit_suppressed: families.counters(
@@ -277,9 +254,6 @@ impl Metrics {
                 "Decisions of rules that are not enforced, by route, rule, outcome and reason.",
                 &["route", "rule", "decision", "reason"],
             )?,
-            requests,
-            durations,
-            decisions,
             registry: families.registry,
         };
         let build = Opts::new("doorward_build_info", "The version that runs.").const_label("version", env!("CARGO_PKG_VERSION"));
@@ -294,19 +268,30 @@ impl Metrics {
     /// The same families with the routes of these settings: series go on.
     #[must_use]
     pub fn of(&self, settings: &Settings) -> Self {
-        let route = |name: &str| RouteMetrics::new(name, &self.requests, &self.durations, &self.decisions);
-        Self { routes: settings.policy.routes().iter().map(|known| route(&known.name)).collect(), ..self.clone() }
+        let tally = Arc::new(Tally::new(&self.tallied, settings.policy.routes().iter().map(|route| &*route.name)));
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.retain(|tally| tally.strong_count() > 0);
+        tallies.push(Arc::downgrade(&tally));
+        drop(tallies);
+        Self { tally, ..self.clone() }
+    }
+
+    /// Adds what was counted beside the families, whatever settings it was counted under.
+    fn settle(&self) {
+        let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        tallies.iter().filter_map(Weak::upgrade).for_each(|tally| tally.settle());
     }
 
     /// Forgets what is labelled with a route or a provider that these settings do not know, however it came to be: names that
     /// change with every reload leave nothing behind.
     pub fn prune(&self, settings: &Settings) {
+        self.settle();
         let routes: HashSet<&str> = settings.policy.routes().iter().map(|route| &*route.name).chain([NO_ROUTE]).collect();
         let providers: HashSet<&str> = settings.providers.iter().map(|provider| provider.name.as_str()).collect();
-        for family in [&self.requests, &self.decisions, &self.shadow_decisions, &self.upstream_errors] {
+        for family in [&self.tallied.requests, &self.tallied.decisions, &self.shadow_decisions, &self.upstream_errors] {
             keep(family, "route", &routes);
         }
-        keep(&self.durations, "route", &routes);
+        keep(&self.tallied.durations, "route", &routes);
         keep(&self.upstream_healthy, "route", &routes);
         for family in [
             &self.logins_started,
@@ -340,37 +325,29 @@ impl Metrics {
         self.config_success.set(1);
     }
 
-    /// The counters of a route by its index; of none, those of requests without one.
-    pub fn route(&self, index: Option<usize>) -> &RouteMetrics {
-        index.and_then(|index| self.routes.get(index)).unwrap_or(&self.without_route)
+    /// Counts a request that was answered, by its route and status, so many seconds after it began.
+    pub fn answered(&self, route: Option<usize>, status: u16, seconds: f64) {
+        self.tally.answered(route, status, seconds);
     }
 
     /// Counts a request that was let through.
     pub fn allowed(&self, route: Option<usize>, known: Known) {
-        let at = match known {
-            Known::Public => 0,
-            Known::Session => 1,
-            Known::Bearer => 2,
-        };
-        self.route(route).allowed[at].inc();
+        self.tally.allowed(route, known);
     }
 
-    /// What deciding added to a request that was known in this way.
-    pub fn overhead(&self, known: Known) -> &Histogram {
-        match known {
-            Known::Public => &self.overhead_public,
-            Known::Session => &self.overhead_session,
-            Known::Bearer => &self.overhead_bearer,
-        }
+    /// Deciding added so many seconds to a request that was known in this way.
+    pub fn took(&self, known: Known, seconds: f64) {
+        self.tally.took(known, seconds);
     }
 
     /// Counts a challenge or refusal. Looks the counter up: not on the path of a request that passes.
     pub fn stopped(&self, route: &str, decision: &'static str, reason: &'static str) {
-        self.decisions.with_label_values(&[route, decision, reason]).inc();
+        self.tallied.decisions.with_label_values(&[route, decision, reason]).inc();
     }
 
     /// The exposition format, version 0.0.4.
     pub fn render(&self) -> Vec<u8> {
+        self.settle();
         let mut text = Vec::new();
         // Writing to memory fails only for a family without samples' names, which `gather` never yields.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);

@@ -14,7 +14,7 @@ use super::provider::is_under;
 use super::quantity::{days, hours, minutes, seconds};
 use crate::document::{Span, Value};
 use crate::problem::Finding;
-use crate::settings::{CertificateFiles, Hooks, Limits, Listen, Server, Tls, TlsVersion};
+use crate::settings::{AccessLines, CertificateFiles, Hooks, Limits, Listen, Server, Tls, TlsVersion};
 
 /// Where Doorward's own endpoints live unless said otherwise.
 pub(super) const PREFIX: &str = "/_doorward";
@@ -64,6 +64,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
     let pages = map.maybe("pages", own::read_pages);
     let explain_denials = map.or("explain_denials", true, Field::boolean);
     let audit_log = map.maybe("audit_log", audit::read);
+    let lines = [("all", AccessLines::All), ("refused", AccessLines::Refused), ("off", AccessLines::Off)];
+    let access_log = map.or("access_log", AccessLines::All, |field| field.one_of(&lines));
     map.finish(&[
         ("audit", "write `audit_log: stdout`, or `audit_log: { file: … }`"),
         ("state", "write `state_dir: …`"),
@@ -96,6 +98,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Server> {
         pages: pages?,
         explain_denials: explain_denials?,
         audit_log: audit_log?,
+        access_log: access_log?,
     })
 }
 
@@ -223,6 +226,7 @@ fn default_limits() -> Limits {
         body: BODY,
         sign_ins_per_client: 300,
         bad_credentials_per_client: 600,
+        remembered: 10_000,
     }
 }
 
@@ -241,6 +245,7 @@ fn read_limits(map: &Map<'_>) -> Option<Limits> {
     let each_minute = |field: &Field<'_>| field.integer_in(1..=1_000_000);
     let sign_ins_per_client = map.or("sign_ins_per_client", default.sign_ins_per_client, each_minute);
     let bad_credentials_per_client = map.or("bad_credentials_per_client", default.bad_credentials_per_client, each_minute);
+    let remembered = map.or("remembered", default.remembered, |field| field.integer_in(100..=1_000_000).map(|count| count as usize));
     map.finish(&[]);
     Some(Limits {
         connections: connections?,
@@ -253,5 +258,6 @@ fn read_limits(map: &Map<'_>) -> Option<Limits> {
         body: body?,
         sign_ins_per_client: sign_ins_per_client?,
         bad_credentials_per_client: bad_credentials_per_client?,
+        remembered: remembered?,
     })
 }
