@@ -1,11 +1,12 @@
 //! Putting the edge together, and taking it apart again without cutting anybody off.
 
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use doorward_config::settings::{Server, Settings};
 use pingora::apps::{HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
@@ -14,7 +15,7 @@ use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 
-use crate::access_log::{AccessLog, RefusedLine, now_millis};
+use crate::access_log::AccessLog;
 use crate::admin::{self, Admin};
 use crate::audit;
 use crate::edge::Edge;
@@ -214,14 +215,22 @@ struct Doors {
     hooks: Option<Arc<HookDoor>>,
 }
 
-#[async_trait]
+// Written out instead of `#[async_trait]`: the future of either door is boxed once, at its own size.
 impl HttpServerApp for Doors {
-    async fn process_new_http(self: &Arc<Self>, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
-        let purpose = session.digest().and_then(info_of)?.purpose;
-        match (purpose, &self.hooks) {
-            (Purpose::Public, _) => streams::until_cut(self.proxy.process_new_http(session, shutdown)).await,
-            (Purpose::Hooks, Some(hooks)) => hooks.serve(session, shutdown).await,
-            (Purpose::Hooks, None) => None,
+    fn process_new_http<'life0, 'life1, 'async_trait>(
+        self: &'life0 Arc<Self>,
+        session: ServerSession,
+        shutdown: &'life1 ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'async_trait>>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        match (session.digest().and_then(info_of).map(|info| info.purpose), &self.hooks) {
+            (Some(Purpose::Public), _) => Box::pin(streams::until_cut(self.proxy.process_new_http(session, shutdown))),
+            (Some(Purpose::Hooks), Some(hooks)) => Box::pin(hooks.serve(session, shutdown)),
+            (Some(Purpose::Hooks), None) | (None, _) => Box::pin(std::future::ready(None)),
         }
     }
 }
@@ -233,7 +242,7 @@ impl ConnectionEvents for Events {
     fn refused(&self, client: IpAddr, reason: &'static str, status: Option<u16>, request_id: &str) {
         let runtime = self.0.get();
         runtime.metrics.refused.with_label_values(&[reason]).inc();
-        runtime.access_log.write(&RefusedLine { time: now_millis(), request_id, client, status, decision: "refuse", reason });
+        runtime.log_refused(client, request_id, status, reason);
     }
 
     fn handshake(&self, outcome: &'static str) {

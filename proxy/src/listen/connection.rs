@@ -16,15 +16,11 @@ use pingora::protocols::{
     Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, UniqueIDType,
 };
 use pingora::proxy::Session;
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::Purpose;
-
-/// Held for each connection; a TLS record is at most 16 KiB and usually much smaller.
-const READ_BUFFER: usize = 8 * 1024;
-/// A response head and a small body leave in one write.
-const WRITE_BUFFER: usize = 4 * 1024;
+use super::ahead::Ahead;
 
 /// Who is connected, and how. Reach it with [`connection_info`].
 #[derive(Debug)]
@@ -128,8 +124,6 @@ pub(super) struct ConnectionState {
     /// The next bytes are a request head.
     expects_head: AtomicBool,
     closing: AtomicBool,
-    /// The handshake is over: writes may be collected.
-    established: AtomicBool,
     /// Whoever waits for a request head.
     waiting: AtomicWaker,
     /// The request that is being served has no right to go on.
@@ -173,76 +167,63 @@ impl ConnectionState {
     pub(super) fn is_between_frames(&self) -> bool {
         self.between_frames.load(Ordering::Relaxed)
     }
-
-    pub(super) fn established(&self) {
-        self.established.store(true, Ordering::Relaxed);
-    }
 }
 
-/// pingora's idea of a transport, over a buffered socket.
+/// pingora's idea of a transport, over a socket. What is written goes straight out: `HeadGuard` collects above TLS, where it
+/// becomes one record.
 #[derive(Debug)]
 pub(super) struct Conn {
-    io: BufStream<TcpStream>,
-    state: Arc<ConnectionState>,
+    stream: TcpStream,
+    ahead: Ahead,
     socket: Arc<SocketDigest>,
     since: SystemTime,
 }
 
 impl Conn {
-    pub(super) fn new(socket: TcpStream, state: Arc<ConnectionState>) -> Self {
-        let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
-        Self { io: BufStream::with_capacity(READ_BUFFER, WRITE_BUFFER, socket), state, socket: Arc::new(digest), since: SystemTime::now() }
+    pub(super) fn new(stream: TcpStream) -> Self {
+        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        Self { stream, ahead: Ahead::default(), socket: Arc::new(digest), since: SystemTime::now() }
     }
 
     /// Whom pingora takes for the client.
     pub(super) fn set_client(&self, client: SocketAddr) {
         let _ = self.socket.peer_addr.set(Some(PingoraAddr::Inet(client)));
     }
-
-    /// During the handshake every write goes straight out: a fatal alert is the last thing written, and nobody would
-    /// flush it.
-    fn collects_writes(&self) -> bool {
-        self.state.established.load(Ordering::Relaxed)
-    }
 }
 
 impl AsyncRead for Conn {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, out)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.ahead.poll_read(&mut this.stream, cx, out)
     }
 }
 
 impl AsyncBufRead for Conn {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut self.get_mut().io).poll_fill_buf(cx)
+        let this = self.get_mut();
+        this.ahead.poll_fill(&mut this.stream, cx)
     }
 
-    fn consume(mut self: Pin<&mut Self>, amount: usize) {
-        Pin::new(&mut self.io).consume(amount);
+    fn consume(self: Pin<&mut Self>, amount: usize) {
+        self.get_mut().ahead.consume(amount);
     }
 }
 
 impl AsyncWrite for Conn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.collects_writes() {
-            true => Pin::new(&mut self.io).poll_write(cx, bytes),
-            false => Pin::new(self.io.get_mut()).poll_write(cx, bytes),
-        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match self.collects_writes() {
-            true => Pin::new(&mut self.io).poll_write_vectored(cx, bytes),
-            false => Pin::new(self.io.get_mut()).poll_write_vectored(cx, bytes),
-        }
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -259,7 +240,7 @@ impl Shutdown for Conn {
 
 impl UniqueID for Conn {
     fn id(&self) -> UniqueIDType {
-        self.io.get_ref().as_raw_fd()
+        self.stream.as_raw_fd()
     }
 }
 

@@ -10,7 +10,7 @@
 //! It is also where a connection ends whose request lost its right to go on: a WebSocket is told in a Close frame if one
 //! may stand there, TLS says goodbye, and pingora reads an error, which ends the app's side.
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -30,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::ConnectionState;
+use super::outgoing::Outgoing;
 use super::refusal::{BODY_LEFT, CHUNKED_BODY, HEADER_DEADLINE, PREFACE_DEADLINE};
 use super::{ConnectionEvents, answer};
 
@@ -71,6 +72,7 @@ pub(super) struct HeadGuard<S> {
     client: IpAddr,
 
     phase: Phase,
+    outgoing: Outgoing,
     /// Bytes that came and were not let through.
     held: BytesMut,
     /// Bytes at the front of `held` that are let through first: a judged head.
@@ -125,6 +127,7 @@ impl<S: IO> HeadGuard<S> {
             events,
             client,
             phase: Phase::Head,
+            outgoing: Outgoing::default(),
             held: BytesMut::new(),
             released: 0,
             scanned: 0,
@@ -147,6 +150,16 @@ impl<S: IO> HeadGuard<S> {
         ready!(timer.as_mut().poll(cx));
         self.phase = Phase::Closed;
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// First everything that was collected, then what `next` does with the stream below.
+    fn poll_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        next: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.outgoing.poll_drain(&mut self.inner, cx))?;
+        next(Pin::new(&mut self.inner), cx)
     }
 
     /// The same connection, agreed to be HTTP/2.
@@ -293,13 +306,15 @@ impl<S: IO> HeadGuard<S> {
 
     /// The last words on this connection.
     fn part(&mut self, answer: Vec<u8>, time: Duration) {
+        // Behind what was written before, whole.
+        let answer = [&self.outgoing.take()[..], &answer].concat();
         self.held.clear();
         self.released = 0;
         self.deadline = Instant::now() + time;
         self.phase = Phase::Refusing(Box::new(Refusing { answer, written: 0, flushed: false, drained: 0 }));
     }
 
-    /// pingora reads only where it is not writing: everything it wrote before has gone to TLS, whole.
+    /// pingora reads only where it is not writing: everything it wrote before is whole.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.phase, Phase::Body(_) | Phase::Chunked(_) | Phase::Open) {
             let words = if self.state.is_between_frames() { CLOSE_FRAME } else { &[] };
@@ -463,7 +478,7 @@ impl<S: IO> AsyncWrite for HeadGuard<S> {
         if this.state.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        let written = this.outgoing.poll_write(&mut this.inner, cx, bytes);
         this.within_reason(cx, written)
     }
 
@@ -472,13 +487,13 @@ impl<S: IO> AsyncWrite for HeadGuard<S> {
         if this.state.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        let flushed = this.poll_through(cx, |inner, cx| inner.poll_flush(cx));
         this.within_reason(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let ended = Pin::new(&mut this.inner).poll_shutdown(cx);
+        let ended = this.poll_through(cx, |inner, cx| inner.poll_shutdown(cx));
         this.within_reason(cx, ended)
     }
 
@@ -487,12 +502,12 @@ impl<S: IO> AsyncWrite for HeadGuard<S> {
         if this.state.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bytes);
+        let written = this.outgoing.poll_write_vectored(&mut this.inner, cx, bytes);
         this.within_reason(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        true
     }
 }
 
@@ -507,7 +522,13 @@ impl<S> std::fmt::Debug for HeadGuard<S> {
 impl<S: IO> Shutdown for HeadGuard<S> {
     async fn shutdown(&mut self) {
         // TLS says goodbye, which a client that reads nothing never lets it finish.
-        let _ = tokio::time::timeout(REFUSAL_TIME, self.inner.shutdown()).await;
+        let goodbye = async {
+            let Self { outgoing, inner, .. } = self;
+            if poll_fn(|cx| outgoing.poll_drain(inner, cx)).await.is_ok() {
+                inner.shutdown().await;
+            }
+        };
+        let _ = tokio::time::timeout(REFUSAL_TIME, goodbye).await;
     }
 }
 
@@ -569,7 +590,7 @@ mod tests {
         let response = pingora::http::ResponseHeader::build(200, Some(0)).unwrap();
         let digest = Arc::new(ProxyDigest::new(Box::new(response), None));
         let limits = GuardLimits { head: HeadLimits::default(), header: idle, idle };
-        let conn = Conn::new(socket, state.clone());
+        let conn = Conn::new(socket);
         (client, HeadGuard::http1(conn, digest, state, limits, Arc::new(Recorder::default()), IpAddr::from([127, 0, 0, 1])))
     }
 

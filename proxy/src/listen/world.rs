@@ -17,11 +17,14 @@ use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::{ALPN, Ssl};
+use pingora::protocols::tls::TlsStream;
+use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::server::ShutdownWatch;
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::caps::Permit;
@@ -157,7 +160,7 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, a
     // RFC 896: an answer must not wait for the acknowledgement of the one before.
     let _ = socket.set_nodelay(true);
     let state = Arc::new(ConnectionState::default());
-    let mut conn = Conn::new(socket, state.clone());
+    let mut conn = Conn::new(socket);
 
     let mut client = peer;
     if announced {
@@ -176,13 +179,17 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, a
         Purpose::Public => &tls.public,
         Purpose::Hooks => &tls.hooks,
     };
+    let ends = Ends { peer, client, local, purpose };
     let Some(store) = store else {
-        state.established();
-        return converse(world, conn, limits, false, Ends { peer, client, local, purpose }, state).await;
+        return converse(&world, guarded(&world, conn, limits, false, ends, &state), limits, state).await;
     };
-    let acceptor = Acceptor::from_server_config(store.config());
-    let stream = match timeout_at(deadline, acceptor.tls_handshake(conn)).await {
-        Ok(Ok(stream)) => stream,
+    // In boxes of their own, so that a connection that waits does not hold the room that a handshake needs.
+    let shaken = Box::pin(handshake(store.config(), conn, deadline)).await;
+    let guard = match shaken {
+        Ok(Ok(stream)) => {
+            let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+            guarded(&world, *stream, limits, h2, ends, &state)
+        }
         Ok(Err(error)) => {
             tracing::debug!(%client, %error, "TLS handshake failed");
             return events.handshake(HANDSHAKE_FAILED);
@@ -190,10 +197,13 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(world: Arc<World<A>>, a
         Err(_) => return events.handshake(HANDSHAKE_DEADLINE),
     };
     events.handshake(HANDSHAKE_COMPLETED);
-    state.established();
+    converse(&world, guard, limits, state).await;
+}
 
-    let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-    converse(world, stream, limits, h2, Ends { peer, client, local, purpose }, state).await;
+type Shaken = Result<pingora::Result<Box<TlsStream<Conn>>>, Elapsed>;
+
+async fn handshake(config: Arc<ServerConfig>, conn: Conn, deadline: Instant) -> Shaken {
+    timeout_at(deadline, Acceptor::from_server_config(config).tls_handshake(conn)).await.map(|stream| stream.map(Box::new))
 }
 
 /// Who is connected to what.
@@ -204,24 +214,28 @@ struct Ends {
     purpose: Purpose,
 }
 
-/// One request after the other, each head judged before the app sees it.
-async fn converse<A, S>(world: Arc<World<A>>, stream: S, limits: &Limits, h2: bool, ends: Ends, state: Arc<ConnectionState>)
+/// The stream behind the guard that judges each head, as pingora takes it. No future: the room that it is built in is given
+/// back before anybody waits.
+fn guarded<A, S>(world: &World<A>, stream: S, limits: &Limits, h2: bool, ends: Ends, state: &Arc<ConnectionState>) -> Option<Stream>
 where
-    A: HttpServerApp + Send + Sync + 'static,
     S: pingora::protocols::IO + 'static,
 {
     let Ends { peer, client, local, purpose } = ends;
-    let events = &world.blueprint.events;
     let info = ConnectionInfo::new(peer, client, local, stream.get_ssl(), h2, purpose, state.clone());
-    let Ok(response) = ResponseHeader::build(StatusCode::OK, Some(0)) else { return };
+    let response = ResponseHeader::build(StatusCode::OK, Some(0)).ok()?;
     let digest = Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(info))));
-    let app = Arc::new(Guarded::new(world.app.clone(), limits));
     let limits = guard_limits(limits, purpose == Purpose::Hooks);
-    let guard = HeadGuard::http1(stream, digest, state.clone(), limits, events.clone(), client.ip());
-    let guard = if h2 { guard.into_h2() } else { guard };
+    let guard = HeadGuard::http1(stream, digest, state.clone(), limits, world.blueprint.events.clone(), client.ip());
+    Some(Box::new(if h2 { guard.into_h2() } else { guard }))
+}
 
-    let _open = Open::new(&world, state);
-    let mut next: Option<pingora::protocols::Stream> = Some(Box::new(guard));
+/// One request after the other, each head judged before the app sees it.
+async fn converse<A>(world: &World<A>, mut next: Option<Stream>, limits: &Limits, state: Arc<ConnectionState>)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let app = Arc::new(Guarded::new(world.app.clone(), limits));
+    let _open = Open::new(world, state);
     while let Some(stream) = next {
         next = app.process_new(stream, &world.shutdown).await;
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorward_config::settings::{CertificateFiles, Limits, Listen, Server, Tls, TlsVersion};
+use doorward_config::settings::{AccessLines, CertificateFiles, Limits, Listen, Server, Tls, TlsVersion};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::HttpPeer;
 use pingora::proxy::{ProxyHttp, Session, http_proxy};
@@ -222,6 +222,7 @@ pub(super) fn limits() -> Limits {
         body: None,
         sign_ins_per_client: 300,
         bad_credentials_per_client: 600,
+        remembered: 100,
     }
 }
 
@@ -246,6 +247,7 @@ pub(super) fn server() -> Server {
         pages: None,
         explain_denials: true,
         audit_log: None,
+        access_log: AccessLines::All,
     }
 }
 
