@@ -23,6 +23,7 @@ pub use requirement::{ClaimTest, Needs, Requirement, Unmet, domain_of};
 pub use step_up::{AUTHENTICATION_CLAIMS, StepUp};
 pub use time_window::{TimeWindow, TimeWindowFault};
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use http::{HeaderName, Method};
@@ -129,7 +130,7 @@ impl Policy {
     /// # Errors
     /// [`RouteClash`] when a route could never be reached.
     pub fn new(mut routes: Vec<Route>, mapping: IdentityMapping) -> Result<Self, RouteClash> {
-        routes.iter_mut().for_each(|route| route.headers.bind(&mapping));
+        bind_headers(&mut routes, &mapping);
         let table = RouteTable::new(&routes)?;
         let owned = OwnedNames::new(routes.iter().flat_map(|route| route.headers.names()));
         let kept_claims = kept_claims(&routes, &mapping);
@@ -320,6 +321,18 @@ impl<'p> Match<'p> {
     /// Decides about a preflight; `self` is what the request it asks leave for falls under.
     pub fn decide_preflight(&self, context: &RequestContext<'_>) -> Decision {
         decision::decide_preflight(self, context)
+    }
+}
+
+/// Routes that tell their apps the same share one mapping: what was prepared for somebody at one serves the others.
+fn bind_headers(routes: &mut [Route], mapping: &IdentityMapping) {
+    let mut known: HashMap<String, HeaderMapping> = HashMap::new();
+    for route in routes {
+        route.headers.bind(mapping);
+        let shared = known.entry(route.headers.text()).or_insert_with(|| route.headers.clone());
+        if shared.is_same_as(&route.headers) {
+            route.headers = shared.clone();
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A name is ours when it is exactly ours; anything that merely looks like it is the app's business.
 
+use memchr::memchr;
+
 /// One `name=value` as it stands in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cookie<'h> {
@@ -13,7 +15,7 @@ pub struct Cookie<'h> {
 
 /// The cookies of all `Cookie` fields (RFC 6265 §4.2.1; RFC 9113 §8.2.3 lets HTTP/2 split them).
 pub fn cookies<'h>(fields: impl IntoIterator<Item = &'h [u8]>) -> impl Iterator<Item = Cookie<'h>> {
-    fields.into_iter().flat_map(|field| field.split(|b| *b == b';')).filter_map(|pair| {
+    fields.into_iter().flat_map(pairs).filter_map(|pair| {
         let pair = trim(pair);
         if pair.is_empty() {
             return None;
@@ -22,6 +24,17 @@ pub fn cookies<'h>(fields: impl IntoIterator<Item = &'h [u8]>) -> impl Iterator<
         let at = pair.iter().position(|b| *b == b'=');
         let (name, value) = at.map_or((&b""[..], pair), |at| (&pair[..at], &pair[at + 1..]));
         Some(Cookie { name, value, pair })
+    })
+}
+
+/// What stands between semicolons. A session is a long cookie: they are looked for many bytes at once.
+fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(field);
+    std::iter::from_fn(move || {
+        let field = rest?;
+        let Some(at) = memchr(b';', field) else { return rest.take() };
+        rest = Some(&field[at + 1..]);
+        Some(&field[..at])
     })
 }
 

@@ -2,21 +2,29 @@
 
 use std::fmt;
 
+use crate::cookies::Found;
+
 /// Longest bearer token looked at, in bytes.
 pub const TOKEN_LIMIT: usize = 16 * 1024;
 
-/// Bytes that nobody has checked. There is no accessor to its claims: only a verifier can make any.
+/// Bytes that nobody has checked, but for being a text. There is no accessor to its claims: only a verifier can make any.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RawToken<'h>(&'h str);
+pub struct RawToken<'h>(&'h [u8]);
 
 impl<'h> RawToken<'h> {
     /// Takes a token as it came, over the wire or from a provider's answer.
     pub fn new(text: &'h str) -> Self {
-        Self(text)
+        Self(text.as_bytes())
     }
 
-    /// The whole token, for a verifier, a cache key or an upstream that is to have it.
+    /// The whole token, for a verifier or an upstream that is to have it.
     pub fn expose(self) -> &'h str {
+        // It always is one; if it were not, an empty token is nobody's.
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+
+    /// The same for looking it up.
+    pub fn as_bytes(self) -> &'h [u8] {
         self.0
     }
 }
@@ -55,7 +63,8 @@ impl<'h> Authorization<'h> {
             Some((b' ' | b'\t', _)) | None => return Self::Malformed,
             Some(_) => return Self::OtherScheme,
         };
-        std::str::from_utf8(token).map_or(Self::Malformed, |token| Self::Bearer(RawToken(token)))
+        // ASCII, so a text.
+        Self::Bearer(RawToken(token))
     }
 
     fn other(field: &[u8]) -> Self {
@@ -66,7 +75,14 @@ impl<'h> Authorization<'h> {
 /// RFC 9110 §11.2 `token68`.
 fn is_token68(token: &[u8]) -> bool {
     let end = token.iter().rposition(|b| *b != b'=').map_or(0, |at| at + 1);
-    end > 0 && token[..end].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+    // Without an end before the end, so that many bytes are looked at at once.
+    let odd = token[..end].iter().fold(false, |odd, b| odd | !is_token_byte(*b));
+    end > 0 && !odd
+}
+
+/// `-`, `.` and `/` stand right before the digits.
+fn is_token_byte(byte: u8) -> bool {
+    (byte | 0x20).wrapping_sub(b'a') < 26 || (b'-'..=b'9').contains(&byte) || matches!(byte, b'_' | b'~' | b'+')
 }
 
 /// Which credentials a route accepts.
@@ -90,8 +106,8 @@ pub enum Credential<'h> {
 }
 
 impl Accept {
-    /// Chooses. Where both are accepted and both come, the bearer decides.
-    pub fn choose<'h>(self, authorization: Authorization<'h>, session: crate::cookies::Found<'h>) -> Credential<'h> {
+    /// Chooses. Where both are accepted and both come, the bearer decides, and nobody looks for a session.
+    pub fn choose<'h>(self, authorization: Authorization<'h>, session: impl FnOnce() -> Found<'h>) -> Credential<'h> {
         if matches!(self, Self::Bearer | Self::Both) {
             match authorization {
                 Authorization::Bearer(token) => return Credential::Bearer(token),
@@ -100,10 +116,10 @@ impl Accept {
             }
         }
         if matches!(self, Self::Session | Self::Both) {
-            match session {
-                crate::cookies::Found::One(value) => return Credential::Session(value),
-                crate::cookies::Found::Ambiguous => return Credential::BadSession,
-                crate::cookies::Found::Absent => {}
+            match session() {
+                Found::One(value) => return Credential::Session(value),
+                Found::Ambiguous => return Credential::BadSession,
+                Found::Absent => {}
             }
         }
         Credential::None
@@ -113,7 +129,6 @@ impl Accept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cookies::Found;
 
     fn read<'h>(fields: &[&'h str]) -> Authorization<'h> {
         Authorization::read(fields.iter().map(|field| field.as_bytes()))
@@ -142,26 +157,32 @@ mod tests {
         for other in ["Basic eDp5", "DPoP abc", "Bearerx", "Digest x"] {
             assert_eq!(read(&[other]), Authorization::OtherScheme, "{other}");
         }
+        // Every byte there is, each for itself.
+        for byte in 0..=u8::MAX {
+            let field = [b"Bearer x".as_slice(), &[byte], b"x"].concat();
+            let plain = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+            assert_eq!(matches!(Authorization::read(std::iter::once(&field[..])), Authorization::Bearer(_)), plain, "{byte:#x}");
+        }
         for good in ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER a.b-c_d~e+f/g=="] {
-            assert_eq!(read(&[good]), Authorization::Bearer(RawToken("a.b-c_d~e+f/g==")), "{good}");
+            assert_eq!(read(&[good]), Authorization::Bearer(RawToken::new("a.b-c_d~e+f/g==")), "{good}");
         }
         assert_eq!(read(&[]), Authorization::Absent);
     }
 
     #[test]
     fn jwt_61_an_invalid_bearer_never_falls_back_to_the_cookie() {
-        let cookie = Found::One(b"sealed");
-        let bearer = Authorization::Bearer(RawToken("t"));
-        assert_eq!(Accept::Both.choose(bearer, cookie), Credential::Bearer(RawToken("t")));
+        let cookie = || Found::One(b"sealed");
+        let bearer = Authorization::Bearer(RawToken::new("t"));
+        assert_eq!(Accept::Both.choose(bearer, cookie), Credential::Bearer(RawToken::new("t")));
         assert_eq!(Accept::Both.choose(Authorization::Malformed, cookie), Credential::BadBearer);
         assert_eq!(Accept::Both.choose(Authorization::OtherScheme, cookie), Credential::Session(b"sealed"));
         assert_eq!(Accept::Session.choose(bearer, cookie), Credential::Session(b"sealed"));
         assert_eq!(Accept::Bearer.choose(Authorization::Absent, cookie), Credential::None);
-        assert_eq!(Accept::Both.choose(Authorization::Absent, Found::Ambiguous), Credential::BadSession);
+        assert_eq!(Accept::Both.choose(Authorization::Absent, || Found::Ambiguous), Credential::BadSession);
     }
 
     #[test]
     fn log_01_a_raw_token_does_not_print() {
-        assert_eq!(format!("{:?}", Authorization::Bearer(RawToken("eyJ"))), "Bearer(RawToken([redacted]))");
+        assert_eq!(format!("{:?}", Authorization::Bearer(RawToken(b"eyJ"))), "Bearer(RawToken([redacted]))");
     }
 }

@@ -4,14 +4,18 @@
 //! name to CGI, WSGI and PHP (`X_Auth_User`, `X.Auth.User`), so every name that is not made of letters, digits and
 //! hyphens is dropped; what is left has one spelling, and that one is compared.
 
+mod prepared;
 mod template;
 mod value;
 
+pub(crate) use prepared::PreparedEdits;
 pub use template::{Read, Template, TemplateFault};
 pub use value::{encode_list, encode_text};
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::{Identity, IdentityMapping};
@@ -119,10 +123,18 @@ pub const WELL_KNOWN: &[&str] = &[
     "x-remote-user",
 ];
 
+/// Whether `name` begins as one of [`OWNED_PREFIXES`] does.
+fn is_of_a_family(name: &str) -> bool {
+    // All of them begin so, and few other names do.
+    name.starts_with(['x', 'r']) && OWNED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The names that the edge removes from every request before it sets its own.
 #[derive(Debug, Clone, Default)]
 pub struct OwnedNames {
     exact: HashSet<Box<str>>,
+    /// The lengths of those, by their first letter: a set of bits.
+    shapes: [u64; 32],
     /// What some route maps, each once.
     mapped: Vec<HeaderName>,
 }
@@ -135,7 +147,13 @@ impl OwnedNames {
         mapped.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         mapped.dedup();
         let built_in = OWNED.iter().map(|name| Box::from(*name));
-        Self { exact: built_in.chain(mapped.iter().map(|name| name.as_str().into())).collect(), mapped }
+        let exact: HashSet<Box<str>> = built_in.chain(mapped.iter().map(|name| name.as_str().into())).collect();
+        let mut shapes = [0; 32];
+        for name in &exact {
+            let first = name.bytes().next().unwrap_or_default();
+            shapes[usize::from(first % 32)] |= 1_u64 << name.len().min(63);
+        }
+        Self { exact, shapes, mapped }
     }
 
     /// The names that some route sets, in the order of the alphabet.
@@ -145,12 +163,17 @@ impl OwnedNames {
 
     /// Whether `name` is ours only by how it begins: no list of names would have it.
     pub fn owns_by_family_alone(&self, name: &str) -> bool {
-        self.owns(name) && !self.exact.contains(name) && WELL_KNOWN.binary_search(&name).is_err()
+        is_of_a_family(name) && !self.exact.contains(name) && WELL_KNOWN.binary_search(&name).is_err()
     }
 
     /// Whether a client's field of this name must go. `name` is lower case, as [`HeaderName`] always is.
     pub fn owns(&self, name: &str) -> bool {
-        self.exact.contains(name) || OWNED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        (self.may_be_exact(name) && self.exact.contains(name)) || is_of_a_family(name)
+    }
+
+    /// `false`: no exact name begins with that letter and has that length. Spares most names of a request the hashing.
+    fn may_be_exact(&self, name: &str) -> bool {
+        name.bytes().next().is_some_and(|first| self.shapes[usize::from(first % 32)] >> name.len().min(63) & 1 == 1)
     }
 
     /// Whether `name` would be taken for an owned one by a server that folds punctuation.
@@ -166,11 +189,13 @@ impl OwnedNames {
     }
 }
 
-/// Header names and what they carry, for one route.
+/// Header names and what they carry, for one route. A clone is the same mapping: what it prepared for somebody serves both.
 #[derive(Debug, Clone, Default)]
 pub struct HeaderMapping {
-    entries: Vec<(HeaderName, Template)>,
+    entries: Entries,
 }
+
+type Entries = Arc<Vec<(HeaderName, Template)>>;
 
 /// The identity does not fit into [`BUDGET`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -179,7 +204,7 @@ pub struct OverBudget;
 
 impl HeaderMapping {
     pub fn new(entries: Vec<(HeaderName, Template)>) -> Self {
-        Self { entries }
+        Self { entries: Arc::new(entries) }
     }
 
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
@@ -193,7 +218,17 @@ impl HeaderMapping {
 
     /// Reads the profile where `mapping` says it is.
     pub fn bind(&mut self, mapping: &IdentityMapping) {
-        self.entries.iter_mut().for_each(|(_, template)| template.bind(mapping));
+        Arc::make_mut(&mut self.entries).iter_mut().for_each(|(_, template)| template.bind(mapping));
+    }
+
+    /// Whether both carry the same under the same names.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+
+    /// What it is known by: two that [are the same](Self::is_same_as) have the same text.
+    pub(crate) fn text(&self) -> String {
+        self.entries.iter().map(|(name, template)| format!("{name}: {template}\n")).collect()
     }
 
     /// The top-level claims a session must keep for these headers.
@@ -206,32 +241,39 @@ impl HeaderMapping {
     /// # Errors
     /// [`OverBudget`]: some of the headers without the others would be a different identity, so none are sent.
     pub fn edits(&self, identity: &Identity) -> Result<HeaderEdits, OverBudget> {
-        let mut set = Vec::with_capacity(self.entries.len());
+        identity.prepared().of(&self.entries, || self.filled(identity))
+    }
+
+    fn filled(&self, identity: &Identity) -> Result<HeaderEdits, OverBudget> {
+        let (mut texts, mut places) = (String::new(), Vec::with_capacity(self.entries.len()));
         let mut size = 0;
-        for (name, template) in &self.entries {
-            let Some(value) = template.fill(identity) else { continue };
+        for (name, template) in self.entries.iter() {
+            let Some(value) = template.write(identity, &mut texts) else { continue };
             size += name.as_str().len() + value.len();
             if size > BUDGET {
                 return Err(OverBudget);
             }
-            // The encoding leaves visible ASCII and inner spaces only, so this cannot fail; if it did, the header is not sent.
-            if let Ok(value) = HeaderValue::try_from(value) {
-                set.push((name.clone(), value));
-            }
+            places.push((name, value));
         }
-        Ok(HeaderEdits { set })
+        // All values in one piece of memory, which is kept for as long as the identity is.
+        let texts = Bytes::from(texts);
+        // The encoding leaves visible ASCII and inner spaces only, so this cannot fail; if it did, the header is not sent.
+        let value = |at| HeaderValue::from_maybe_shared(texts.slice(at)).ok();
+        let set: Vec<_> = places.into_iter().filter_map(|(name, at)| Some((name.clone(), value(at)?))).collect();
+        Ok(HeaderEdits { set: (!set.is_empty()).then(|| set.into()) })
     }
 }
 
-/// The headers to set on the way to the app, each exactly once.
+/// The headers to set on the way to the app, each exactly once. Cloning copies none of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderEdits {
-    set: Vec<(HeaderName, HeaderValue)>,
+    /// `None`: nothing.
+    set: Option<Arc<[(HeaderName, HeaderValue)]>>,
 }
 
 impl HeaderEdits {
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.set.iter().map(|(name, value)| (name, value))
+        self.set.iter().flat_map(|set| &**set).map(|(name, value)| (name, value))
     }
 }
 
@@ -280,6 +322,22 @@ mod tests {
         for name in ["accept", "x-tenant-hint", "user-agent", "x-custom-9", "authorization-x"] {
             assert!(owned.passes(&HeaderName::from_static(name), &[]), "{name}");
         }
+    }
+
+    #[test]
+    fn hdr_01_what_spares_the_search_finds_what_the_search_finds() {
+        assert!(OWNED_PREFIXES.iter().all(|prefix| prefix.starts_with(['x', 'r'])));
+        let mapped = ["x-tenant", "account", "k", &"t".repeat(200)].map(|name| HeaderName::from_bytes(name.as_bytes()).unwrap());
+        let owned = OwnedNames::new(&mapped);
+        for name in OWNED.iter().copied().chain(WELL_KNOWN.iter().copied()).chain(mapped.iter().map(HeaderName::as_str)) {
+            assert!(owned.owns(name), "{name}");
+            // The same letter and length, and the same length alone.
+            let other = format!("{}q", &name[..name.len() - 1]);
+            let known = owned.exact.contains(&*other) || OWNED_PREFIXES.iter().any(|prefix| other.starts_with(prefix));
+            assert_eq!(owned.owns(&other), known, "{other}");
+            assert!(!owned.owns(&format!("q{}", &name[1..])), "{name}");
+        }
+        assert!(!owned.owns(""));
     }
 
     #[test]

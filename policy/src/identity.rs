@@ -4,6 +4,7 @@ mod attribute;
 mod condition;
 mod context;
 mod conversion;
+mod kept;
 mod mapping;
 mod operator;
 
@@ -15,11 +16,16 @@ pub use mapping::{IdentityMapping, NoRoles, ProfileField, RoleRule, RoleSource, 
 pub(crate) use operator::contains_any;
 pub use operator::{Bound, OPERATORS, Operator, Pattern, is_large_regex};
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::expression::IdentityFacts;
+use crate::headers::PreparedEdits;
 use crate::session::Session;
 use crate::token::VerifiedToken;
+use kept::KeptClaims;
 
 /// What stands behind an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +40,8 @@ pub enum Proof {
 #[derive(Debug, Clone)]
 pub struct Identity {
     proof: Proof,
-    provider: Box<str>,
-    claims: Map<String, Value>,
+    provider: Arc<str>,
+    claims: KeptClaims,
     user: Option<Box<str>>,
     email: Option<Box<str>>,
     email_is_verified: bool,
@@ -45,12 +51,14 @@ pub struct Identity {
     permissions: Vec<Box<str>>,
     scopes: Vec<Box<str>>,
     facts: IdentityFacts,
+    prepared: PreparedEdits,
 }
 
 impl Identity {
     /// The caller behind a verified access token of `provider`.
-    pub fn from_token(provider: &str, token: VerifiedToken, mapping: &IdentityMapping) -> Self {
-        Self::read(Proof::Bearer, provider, token.into_claims(), mapping)
+    pub fn from_token(provider: impl Into<Arc<str>>, token: VerifiedToken, mapping: &IdentityMapping) -> Self {
+        let (claims, text) = token.into_parts();
+        Self::of(Proof::Bearer, provider.into(), claims, text, mapping)
     }
 
     /// The user of a live session.
@@ -60,19 +68,26 @@ impl Identity {
     }
 
     pub(crate) fn read(proof: Proof, provider: &str, claims: Map<String, Value>, mapping: &IdentityMapping) -> Self {
+        Self::of(proof, provider.into(), claims, None, mapping)
+    }
+
+    /// `signed`: the text of all these claims, where there is one.
+    fn of(
+        proof: Proof,
+        provider: Arc<str>,
+        claims: Map<String, Value>,
+        signed: Option<Box<[u8]>>,
+        mapping: &IdentityMapping,
+    ) -> Self {
         let text = |path: &crate::claim_path::ClaimPath| text_of(path, &claims).map(|text| Box::from(&*text));
-        let mut permissions = Vec::new();
-        if let Some(Value::Array(items)) = claims.get("permissions") {
-            items.iter().filter_map(Value::as_str).for_each(|item| add(&mut permissions, item));
-        }
-        let mut scopes = Vec::new();
+        let permissions = claims.get("permissions").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let permissions = distinct(permissions.map(Into::into).collect());
         // RFC 6749 §3.3: names separated by single spaces.
-        if let Some(Value::String(names)) = claims.get("scope") {
-            names.split(' ').for_each(|name| add(&mut scopes, name));
-        }
+        let scopes = claims.get("scope").and_then(Value::as_str).into_iter().flat_map(|names| names.split(' '));
+        let scopes = distinct(scopes.map(Into::into).collect());
         Self {
             proof,
-            provider: provider.into(),
+            provider,
             user: mapping.user.of(&claims).map(|user| Box::from(&*user)),
             email: text(&mapping.email),
             // The provider vouches for its own `email` claim, not for another that the operator chose.
@@ -83,7 +98,8 @@ impl Identity {
             permissions,
             scopes,
             facts: IdentityFacts::default(),
-            claims,
+            prepared: PreparedEdits::default(),
+            claims: KeptClaims::new(signed, claims),
         }
     }
 
@@ -97,7 +113,7 @@ impl Identity {
     }
 
     pub fn issuer(&self) -> Option<&str> {
-        self.claims.get("iss").and_then(Value::as_str)
+        self.claims().get("iss").and_then(Value::as_str)
     }
 
     pub fn user(&self) -> Option<&str> {
@@ -128,7 +144,7 @@ impl Identity {
 
     /// What oauth2-proxy calls groups: the roles, then what the `groups` claim adds.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
-        let claimed = self.claims.get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let claimed = self.claims().get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let new = |group: &&str| !group.is_empty() && !self.roles.iter().any(|role| **role == **group);
         self.roles.iter().map(AsRef::as_ref).chain(claimed.filter(new))
     }
@@ -144,18 +160,56 @@ impl Identity {
     }
 
     pub fn claims(&self) -> &Map<String, Value> {
-        &self.claims
+        self.claims.map()
     }
 
     /// The same as expressions read it.
     pub(crate) fn facts(&self) -> &IdentityFacts {
         &self.facts
     }
+
+    /// What apps are told of it, as far as that was made before.
+    pub(crate) fn prepared(&self) -> &PreparedEdits {
+        &self.prepared
+    }
 }
 
-/// Keeps the order of first appearance; an empty name is no name (an empty role must never match an empty rule).
-fn add(list: &mut Vec<Box<str>>, name: &str) {
-    if !name.is_empty() && !list.iter().any(|known| **known == *name) {
-        list.push(name.into());
+/// So many names are compared with each other sooner than a set of them is made.
+const FEW: usize = 16;
+
+/// Each name once, in the order of first appearance; an empty name is no name (an empty role must never match an empty rule).
+fn distinct(names: Vec<Box<str>>) -> Vec<Box<str>> {
+    if names.len() <= FEW {
+        let mut kept: Vec<Box<str>> = Vec::with_capacity(names.len());
+        for name in names {
+            if !name.is_empty() && !kept.contains(&name) {
+                kept.push(name);
+            }
+        }
+        return kept;
+    }
+    // Tokens may have thousands: each is looked up, not compared with all before it.
+    let mut seen: HashSet<&str> = HashSet::with_capacity(names.len());
+    let first: Vec<bool> = names.iter().map(|name| !name.is_empty() && seen.insert(name)).collect();
+    names.into_iter().zip(first).filter_map(|(name, first)| first.then_some(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kept_once_in_the_order_of_their_first_appearance() {
+        for count in [0, 1, FEW, FEW + 1, 1000] {
+            let names = (0..count).map(|at| if at % 5 == 3 { Box::from("") } else { format!("n{}", at * 7 % 11).into() });
+            let names: Vec<Box<str>> = names.collect();
+            let mut expected: Vec<Box<str>> = Vec::new();
+            names.iter().filter(|name| !name.is_empty()).for_each(|name| {
+                if !expected.contains(name) {
+                    expected.push(name.clone());
+                }
+            });
+            assert_eq!(distinct(names), expected, "{count}");
+        }
     }
 }

@@ -49,6 +49,8 @@ pub struct UnverifiedToken<'t> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerifiedToken {
     claims: Map<String, Value>,
+    /// What the claims were read from, as long as they say what it says.
+    text: Option<Box<[u8]>>,
     expires: Timestamp,
 }
 
@@ -132,9 +134,9 @@ impl<'t> UnverifiedToken<'t> {
         else {
             return Err(TokenFault::Malformed);
         };
+        let signed = &text.as_bytes()[..header.len() + ".".len() + payload.len()];
         let header = Header::parse(header, algorithms, token_type)?;
         let signature = json::base64url(signature)?;
-        let signed = &text.as_bytes()[..text.rfind('.').ok_or(TokenFault::Malformed)?];
         Ok(Self { signed, payload, signature, header })
     }
 
@@ -143,9 +145,10 @@ impl<'t> UnverifiedToken<'t> {
         self.header.key_id.as_deref()
     }
 
-    fn verified_claims(&self, keys: &KeySet) -> Result<Map<String, Value>, TokenFault> {
+    fn verified_claims(&self, keys: &KeySet) -> Result<(Map<String, Value>, Vec<u8>), TokenFault> {
         keys.verify(self.key_id(), self.header.algorithm, self.signed, &self.signature)?;
-        json::object(&json::base64url(self.payload)?)
+        let text = json::base64url(self.payload)?;
+        Ok((json::object(&text)?, text))
     }
 
     /// Verifies an access token presented as a bearer (RFC 9068 §4, RFC 8725 §3).
@@ -153,9 +156,9 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// [`TokenFault`]; [`TokenFault::UnknownKey`] may become another answer once the keys were fetched anew.
     pub fn verify_access_token(&self, keys: &KeySet, profile: &AccessTokenProfile, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
-        let claims = self.verified_claims(keys)?;
+        let (claims, text) = self.verified_claims(keys)?;
         let expires = profile.check(&claims, self.header.is_at_jwt, now)?;
-        Ok(VerifiedToken { claims, expires })
+        Ok(VerifiedToken { claims, text: Some(text.into()), expires })
     }
 
     /// Verifies a provider's word that a session or a person is signed out (Back-Channel Logout §2.6).
@@ -163,7 +166,7 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// As above.
     pub fn verify_logout_token(&self, keys: &KeySet, expected: &LogoutExpectation<'_>, now: Timestamp) -> Result<LogoutToken, TokenFault> {
-        LogoutToken::check(&self.verified_claims(keys)?, expected, now)
+        LogoutToken::check(&self.verified_claims(keys)?.0, expected, now)
     }
 
     /// Verifies an ID token that answered our own request (OIDC Core §3.1.3.7).
@@ -171,9 +174,9 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// As above.
     pub fn verify_id_token(&self, keys: &KeySet, expected: &IdTokenExpectation<'_>, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
-        let claims = self.verified_claims(keys)?;
+        let (claims, _) = self.verified_claims(keys)?;
         let expires = expected.check(&claims, self.header.algorithm, now)?;
-        Ok(VerifiedToken { claims, expires })
+        Ok(VerifiedToken { claims, text: None, expires })
     }
 }
 
@@ -189,11 +192,12 @@ impl VerifiedToken {
 
     /// The same token, its claims under our names.
     pub(crate) fn with_claims(self, claims: Map<String, Value>) -> Self {
-        Self { claims, ..self }
+        Self { claims, text: None, ..self }
     }
 
-    pub(crate) fn into_claims(self) -> Map<String, Value> {
-        self.claims
+    /// Its claims, and the text that says the same.
+    pub(crate) fn into_parts(self) -> (Map<String, Value>, Option<Box<[u8]>>) {
+        (self.claims, self.text)
     }
 }
 

@@ -140,11 +140,7 @@ fn head_end(buf: &[u8], start: usize, from: usize) -> Result<Option<usize>, Head
     Ok(None)
 }
 
-/// The first `byte`. In blocks without an early exit, which the compiler turns into vector code: this runs over every
-/// byte of every head.
+/// The first `byte`.
 fn find(text: &[u8], byte: u8) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let clear = text.chunks_exact(BLOCK).take_while(|block| !block.iter().fold(false, |found, b| found | (*b == byte))).count();
-    let at = clear * BLOCK;
-    text[at..].iter().position(|b| *b == byte).map(|step| at + step)
+    memchr::memchr(byte, text)
 }

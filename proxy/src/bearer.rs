@@ -4,6 +4,7 @@
 //! every request. A fact counts until the token expires, the keys were fetched anew, or its provider is to be asked again.
 
 mod revalidation;
+mod seen;
 mod several;
 
 pub use revalidation::Revalidation;
@@ -17,7 +18,9 @@ use doorward_policy::credential::RawToken;
 use doorward_policy::identity::{Identity, IdentityMapping};
 use doorward_policy::time::Timestamp;
 use doorward_policy::token::{AccessTokenProfile, Algorithm, LEEWAY, TokenFault, TokenType, UnverifiedToken, VerifiedToken, Vouched};
+use prometheus::IntCounter;
 use quick_cache::sync::Cache;
+use seen::{Asked, Seen};
 use serde_json::{Map, Value};
 
 use crate::attributes::Attributes;
@@ -25,13 +28,10 @@ use crate::keys::{Believed, Budget, KeyStore};
 use crate::metrics::Metrics;
 use crate::runtime::token_type;
 
-/// Tokens remembered for each provider.
-const REMEMBERED: usize = 10_000;
-
 /// Verifies the bearer tokens of one provider.
 #[derive(Debug)]
 pub struct BearerVerifier {
-    name: Box<str>,
+    name: Arc<str>,
     profile: AccessTokenProfile,
     algorithms: Vec<Algorithm>,
     token_type: TokenType,
@@ -40,7 +40,9 @@ pub struct BearerVerifier {
     /// `None`: a signature is enough.
     revalidation: Option<Arc<Revalidation>>,
     /// Keyed by the whole token: equal is equal, whatever hashes say (ADV-TRA-06).
-    remembered: Cache<Box<str>, Fact>,
+    remembered: Cache<Seen, Fact>,
+    /// Found once: every token that is good counts here.
+    verified_well: IntCounter,
     metrics: Arc<Metrics>,
 }
 
@@ -76,11 +78,13 @@ impl BearerVerifier {
         keys: Arc<KeyStore>,
         attributes: Arc<Attributes>,
         revalidation: Option<Arc<Revalidation>>,
+        remembered: usize,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (name, algorithms) = (provider.name.as_str().into(), provider.algorithms.clone());
-        let (token_type, remembered) = (token_type(provider.access_token_type), Cache::new(REMEMBERED));
-        Self { name, profile, algorithms, token_type, keys, attributes, revalidation, remembered, metrics }
+        let (token_type, remembered) = (token_type(provider.access_token_type), Cache::new(remembered));
+        let verified_well = metrics.token_verifications.with_label_values(&[&*provider.name, "ok"]);
+        Self { name, profile, algorithms, token_type, keys, attributes, revalidation, remembered, verified_well, metrics }
     }
 
     /// Who presents `raw`, and until when. Waits for nothing when the keys are known; for one fetch when they are not.
@@ -100,22 +104,23 @@ impl BearerVerifier {
             self.parse(raw).map_err(|fault| self.refuse(fault))?;
             return Err(CredentialFault::CannotVerify);
         };
-        if let Some(known) = self.remembered(raw, current.generation, now) {
-            return Ok(known);
+        let known = self.remembered.get(&Asked::from(raw)).filter(|fact| fact.holds(current.generation, now));
+        if let Some(fact) = known.as_ref().filter(|fact| fact.is_vouched_for(now)) {
+            self.metrics.token_cache_hits.inc();
+            return Ok((fact.identity.clone(), fact.expires.plus(LEEWAY)));
         }
         self.metrics.token_cache_misses.inc();
         if let Some(fault) = self.revalidation.as_ref().and_then(|revalidation| revalidation.refused(raw)) {
             return Err(self.refuse(fault));
         }
         // One that only is to be asked about again was verified.
-        let known = self.remembered.get(raw.expose()).is_some_and(|fact| fact.holds(current.generation, now));
-        if !known && only_remembered() {
+        if known.is_none() && only_remembered() {
             return Err(CredentialFault::TooMany);
         }
         let (verified, generation) = self.verified(raw, &current, Budget::Bearer, now).await.map_err(|fault| self.refuse(fault))?;
         let mut expires = verified.expires();
         let about = self.revalidation.as_ref().map(|_| Arc::new(Vouched::of(&verified, &self.profile)));
-        let identity = Arc::new(Identity::from_token(&self.name, self.attributes.of_token(verified), mapping));
+        let identity = Arc::new(Identity::from_token(self.name.clone(), self.attributes.of_token(verified), mapping));
         // Somebody whom nobody could tell from anybody else is nobody.
         if identity.user().is_none() {
             return Err(self.refuse(TokenFault::User));
@@ -127,8 +132,8 @@ impl BearerVerifier {
             (asked, ask_again) = (answer.from, answer.until);
             expires = ends.map_or(expires, |ends| ends.min(expires));
         }
-        self.metrics.token_verifications.with_label_values(&[&*self.name, "ok"]).inc();
-        self.remembered.insert(raw.expose().into(), Fact { identity: identity.clone(), expires, generation, asked, ask_again });
+        self.verified_well.inc();
+        self.remembered.insert(raw.into(), Fact { identity: identity.clone(), expires, generation, asked, ask_again });
         Ok((identity, expires.plus(LEEWAY)))
     }
 
@@ -144,11 +149,11 @@ impl BearerVerifier {
 
     /// Who presents `raw`, if it was verified before by the keys that count now. Waits for nothing.
     pub fn recall(&self, raw: RawToken<'_>, now: Timestamp) -> Option<(Arc<Identity>, Timestamp)> {
-        self.remembered(raw, self.keys.believed(now)?.generation, now)
+        self.remembered(raw, self.keys.generation(now)?, now)
     }
 
     fn remembered(&self, raw: RawToken<'_>, generation: u64, now: Timestamp) -> Option<(Arc<Identity>, Timestamp)> {
-        let fact = self.remembered.get(raw.expose()).filter(|fact| fact.holds(generation, now) && fact.is_vouched_for(now))?;
+        let fact = self.remembered.get(&Asked::from(raw)).filter(|fact| fact.holds(generation, now) && fact.is_vouched_for(now))?;
         self.metrics.token_cache_hits.inc();
         Some((fact.identity, fact.expires.plus(LEEWAY)))
     }
@@ -202,3 +207,6 @@ impl BearerVerifier {
         CredentialFault::Token(fault)
     }
 }
+
+#[cfg(test)]
+mod tests;

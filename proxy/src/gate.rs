@@ -13,7 +13,7 @@ use doorward_policy::identity::Identity;
 use doorward_policy::request::Target;
 use doorward_policy::session::{Session, SessionFault};
 use doorward_policy::time::Timestamp;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use crate::audit::{Cause, Witnessed};
 use crate::bearer;
@@ -146,7 +146,8 @@ impl Runtime {
                     Outcome::Forward { permit, known, renewal, until, session }
                 }
             }
-            Decision::Challenge(challenge) => self.challenge(ask, &found, challenge, identity.as_deref()).await,
+            // Boxed, as everything that may wait: what most requests never need does not make their way longer.
+            Decision::Challenge(challenge) => Box::pin(self.challenge(ask, &found, challenge, identity.as_deref())).await,
             Decision::Deny(reason) => {
                 let reply = respond::deny_somebody(self, ask, &found, reason, identity.as_deref());
                 Outcome::Answer { decision: "deny", reason: reason.label(), reply: with_cors(reply, &found, ask) }
@@ -164,13 +165,14 @@ impl Runtime {
             Way::Hook { route: None, .. } | Way::Proxy => policy.route_for(ask.target),
         };
         let (index, route) = routed.map_err(|reason| answer(None, self.refuse(ask, None, reason)))?;
-        let field = |name: &str| ask.headers.get(name).map(http::HeaderValue::as_bytes);
-        if let (Some(cors), Some(origin)) = (&route.cors, field("origin"))
-            && cors::is_preflight(ask.target.method(), Some(origin), field("access-control-request-method"))
+        let field = |name: HeaderName| ask.headers.get(name).map(http::HeaderValue::as_bytes);
+        if let Some(cors) = &route.cors
+            && let Some(origin) = field(header::ORIGIN)
+            && cors::is_preflight(ask.target.method(), Some(origin), field(header::ACCESS_CONTROL_REQUEST_METHOD))
         {
             // A preflight carries no credentials (Fetch §3.2.2): it is answered without any, or passed without any.
             let outcome = match cors.preflight {
-                PreflightBy::App => self.preflight_for_app(ask, index, field("access-control-request-method")),
+                PreflightBy::App => self.preflight_for_app(ask, index, field(header::ACCESS_CONTROL_REQUEST_METHOD)),
                 PreflightBy::Doorward => {
                     Outcome::Answer { decision: "answer", reason: "preflight", reply: respond::preflight(cors.preflight_fields(origin)) }
                 }
@@ -181,7 +183,7 @@ impl Runtime {
             self.witness_without_rule(ask, Some(index), reason);
             let mut outcome = self.refuse(ask, None, reason);
             if let (Outcome::Answer { reply, .. }, Some(cors)) = (&mut outcome, &route.cors) {
-                *reply = reply.clone().cross_origin(cors.answer_fields(field("origin")));
+                *reply = reply.clone().cross_origin(cors.answer_fields(field(header::ORIGIN)));
             }
             answer(Some(index), outcome)
         })
@@ -213,9 +215,8 @@ impl Runtime {
             return Ok(None);
         }
         let authorization = Authorization::read(ask.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes));
-        let session = self.sessions.presented(ask.headers, ask.target.host().name());
         let mapping = self.settings.policy.mapping();
-        match found.route.accept.choose(authorization, session) {
+        match found.route.accept.choose(authorization, || self.sessions.presented(ask.headers, ask.target.host().name())) {
             Credential::None => Ok(None),
             Credential::BadBearer => Err(CredentialFault::MalformedBearer),
             Credential::BadSession => Err(CredentialFault::Session(SessionFault::Unreadable)),

@@ -161,6 +161,18 @@ impl KeyStore {
         }
     }
 
+    /// Which keys those are.
+    pub fn generation(&self, now: Timestamp) -> Option<u64> {
+        match &self.held {
+            Some(held) => Some(held.at(now).generation),
+            None => {
+                let current = self.current.load();
+                let current = current.as_ref().filter(|current| current.fetched.elapsed() < self.tempo.keep)?;
+                current.believed.as_ref().map(|believed| believed.generation)
+            }
+        }
+    }
+
     /// The same, fetched first if none are known. `None`: the provider cannot be reached now.
     pub async fn believed_or_fetched(&self, budget: Budget, now: Timestamp) -> Option<Arc<Believed>> {
         if let Some(believed) = self.believed(now) {

@@ -19,7 +19,7 @@ use crate::attributes::Attributes;
 use crate::audit::{Audit, AuditFault};
 use crate::bearer::{BearerVerifier, Revalidation};
 use crate::entropy::{NoEntropy, RequestIds};
-use crate::hooks::Peers;
+use crate::hooks::{Peers, Prepared};
 use crate::idp::IdpClient;
 use crate::keyring::{Keyring, Keys};
 use crate::keys::{KeyStore, Tempo};
@@ -56,6 +56,8 @@ pub struct Runtime {
     pub streams: Arc<OpenStreams>,
     /// Who may ask, where other proxies do.
     pub peers: Option<Peers>,
+    /// Parts of answers to other proxies.
+    pub hooks: Prepared,
     /// Where everything runs that talks to providers.
     pub control: Handle,
     tempo: Tempo,
@@ -140,9 +142,10 @@ impl Runtime {
     fn assemble(settings: Settings, common: Common, before: Option<&Self>) -> Result<Self, RuntimeFault> {
         let Common { metrics, streams, access_log, audit, request_ids, control, tempo } = common;
         let (settings, metrics) = (Arc::new(settings), Arc::new(metrics));
+        let remembered = settings.server.limits.remembered;
         let providers = settings.providers.iter().map(|provider| {
             let known = before.and_then(|before| before.providers.iter().find(|known| known.settings.name == provider.name));
-            ProviderRuntime::new(provider, tempo, &control, &metrics, known.map(|known| &**known)).map(Arc::new)
+            ProviderRuntime::new(provider, remembered, tempo, &control, &metrics, known.map(|known| &**known)).map(Arc::new)
         });
         let providers = providers.collect::<Result<Vec<_>, _>>()?;
         let upstreams = settings.policy.routes().iter().zip(&settings.routes).map(|(route, io)| {
@@ -187,6 +190,7 @@ impl Runtime {
             sessions,
             streams,
             peers: settings.server.hooks.as_ref().map(Peers::new),
+            hooks: Prepared::new(&settings.policy),
             metrics,
             control,
             tempo,
@@ -315,6 +319,7 @@ impl ProviderRuntime {
     /// they were fetched by stays the same.
     pub(crate) fn new(
         provider: &Arc<Provider>,
+        remembered: usize,
         tempo: Tempo,
         control: &Handle,
         metrics: &Arc<Metrics>,
@@ -347,7 +352,7 @@ impl ProviderRuntime {
                 let settings = provider.revalidate.clone()?;
                 Some(Revalidation::new(&provider.name, settings, client.clone(), keys.clone(), control.clone(), metrics.clone()))
             });
-            BearerVerifier::new(provider, profile, keys.clone(), attributes.clone(), revalidation, metrics.clone())
+            BearerVerifier::new(provider, profile, keys.clone(), attributes.clone(), revalidation, remembered, metrics.clone())
         });
         Ok(Self { settings: provider.clone(), client, keys, attributes, bearer, redeeming })
     }

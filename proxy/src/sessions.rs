@@ -5,6 +5,7 @@
 
 mod held;
 mod lookup;
+mod opened;
 mod provider_session;
 mod refresh;
 mod reseal;
@@ -19,7 +20,7 @@ use doorward_policy::access::CredentialFault;
 use doorward_policy::cookies::{self, Found};
 use doorward_policy::identity::Identity;
 use doorward_policy::session::{
-    CookiePlace, Limits, Owner, Record, Session, SessionFacts, SessionFault, StoreKey, Ticket, Tokens, TooLarge,
+    CookiePlace, KeyId, Limits, Owner, Record, SealingKeys, Session, SessionFacts, SessionFault, StoreKey, Ticket, Tokens, TooLarge,
 };
 use doorward_policy::time::Timestamp;
 use http::HeaderMap;
@@ -36,6 +37,7 @@ use crate::revocations::RevocationList;
 use crate::runtime::{CurrentRuntime, ProviderRuntime};
 use crate::store::{Store, StoreFault};
 use held::{HeldSessions, MappingId};
+use opened::{CookieSession, Opened, OpenedCookies};
 use refresh::Refreshing;
 
 /// Everything about sessions that outlives a request.
@@ -46,6 +48,9 @@ pub struct Sessions {
     revocations: Arc<RevocationList>,
     store: Arc<dyn Store>,
     held: Arc<HeldSessions>,
+    /// Cookies that hold a session, and those that name one.
+    opened: OpenedCookies<CookieSession>,
+    tickets: OpenedCookies<Arc<Ticket>>,
     /// Whose mapping the identities of requests come from: each configuration has its own.
     mapping: MappingId,
     refreshing: Refreshing,
@@ -125,10 +130,15 @@ impl Sessions {
     ) -> Arc<Self> {
         // What is in another store is not held here.
         let same = before.filter(|before| Arc::ptr_eq(&before.store, &store) && before.settings.session.store == settings.session.store);
+        let remembered = settings.server.limits.remembered;
+        // A store has cookies of one kind.
+        let (of_sessions, of_tickets) = if settings.session.store.is_server_side() { (0, remembered) } else { (remembered, 0) };
         Arc::new_cyclic(|this| Self {
             refreshing: Refreshing::new(&settings, providers, before.map(|before| &before.refreshing)),
             resealing: before.map_or_else(|| Arc::new(Semaphore::new(reseal::AT_ONCE)), |before| before.resealing.clone()),
             held: same.map(|before| before.held.clone()).unwrap_or_default(),
+            opened: OpenedCookies::new(of_sessions),
+            tickets: OpenedCookies::new(of_tickets),
             mapping: MappingId::next(),
             settings,
             keyring,
@@ -194,20 +204,24 @@ impl Sessions {
     /// # Errors
     /// As for [`Self::find`]; and [`CredentialFault::CannotVerify`] when no new tokens are to be had.
     pub async fn find_fresh(&self, sealed: &[u8], host: &str, cause: Cause<'_>, now: Timestamp) -> Result<Live, CredentialFault> {
-        let live = self.find(sealed, host, now).await?;
-        let live = match &live.held {
-            Some(held) => {
-                let held = held.clone();
-                self.fresh(&held, cause, now).await?;
-                Live { renewal: live.renewal, ..self.live(held) }
-            }
-            None => live,
+        let live = match self.find_now(sealed, host, now) {
+            Some(live) => live?,
+            None => Box::pin(self.found_fresh(sealed, host, cause, now)).await?,
         };
         // Of nobody in particular: who it is was read elsewhere when it began, or a refresh took that away.
         if live.identity.user().is_none() {
             return Err(CredentialFault::Session(SessionFault::NoUser));
         }
         Ok(live)
+    }
+
+    /// The same where nobody has to be waited for: the cookie holds it, or this process holds it and its claims still hold. `None`
+    /// says nothing about it.
+    pub fn find_now(&self, sealed: &[u8], host: &str, now: Timestamp) -> Option<Result<Live, CredentialFault>> {
+        match self.settings.session.store {
+            StoreKind::Cookie => Some(self.in_cookie(sealed, host, now)),
+            StoreKind::Memory | StoreKind::File | StoreKind::Redis => self.at_hand(sealed, host, now).map(Ok),
+        }
     }
 
     /// The live session behind a cookie of `host`, as it is known. For what is about the session itself: nobody waits for a
@@ -225,15 +239,15 @@ impl Sessions {
 
     fn in_cookie(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
         let (limits, place, keys) = (self.limits(), self.place(host), self.keyring.keys());
-        let session = Session::open(sealed, &keys, place, limits, now).map_err(CredentialFault::Session)?;
+        let opened = self.opened_cookie(sealed, place, &keys, now).map_err(CredentialFault::Session)?;
+        let CookieSession { session, identity, facts } = opened.says;
         if !self.revocations.is_known() {
             return Err(CredentialFault::StoreUnreachable);
         }
-        // Reading what it is about takes longer than all the rest of this; mostly nobody is revoked.
-        if self.revocations.revokes(&session) {
+        if self.revocations.is_revoked(&facts) {
             return Err(CredentialFault::Session(SessionFault::Revoked));
         }
-        let renewal = (session.renewal_is_due(limits, now) || keys.is_old(sealed))
+        let renewal = (session.renewal_is_due(limits, now) || opened.key != keys.first())
             .then(|| {
                 let renewed = session.renewed(now).seal(&keys, place, entropy::random().ok()?).ok()?;
                 let age = session.latest(limits).since(now).as_secs();
@@ -241,8 +255,26 @@ impl Sessions {
             })
             .flatten();
         let until = session.latest(limits);
-        let identity = Arc::new(Identity::from_session(session.clone(), self.settings.policy.mapping()));
-        Ok(Live { session: Arc::new(session), identity, renewal, until, held: None })
+        Ok(Live { session, identity, renewal, until, held: None })
+    }
+
+    /// What a cookie says, within its limits.
+    fn opened_cookie(
+        &self,
+        sealed: &[u8],
+        place: CookiePlace<'_>,
+        keys: &SealingKeys,
+        now: Timestamp,
+    ) -> Result<Opened<CookieSession>, SessionFault> {
+        let limits = self.limits();
+        if let Some(opened) = self.opened.get(place, sealed, keys) {
+            return opened.says.session.check_limits(limits, now).map(|()| opened);
+        }
+        let session = Session::open(sealed, keys, place, limits, now)?;
+        let key = KeyId::of(sealed).ok_or(SessionFault::Unreadable)?;
+        let opened = Opened { says: CookieSession::new(session, self.settings.policy.mapping()), key };
+        self.opened.keep(place, sealed, opened.clone());
+        Ok(opened)
     }
 
     /// Whose session a cookie of `host` names, or named before it ended.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
 use http::Method;
 
 use super::pattern::Segment;
@@ -23,7 +24,7 @@ pub(super) struct RuleIndex {
 struct Node {
     /// The first rule at or below this node.
     first: usize,
-    children: HashMap<Box<str>, Node>,
+    children: HashMap<Box<str>, Node, FixedState>,
     /// `*` and `{name}`.
     any: Option<Box<Node>>,
     /// Rules for this very path.
@@ -73,7 +74,7 @@ impl RuleIndex {
 
 impl Node {
     fn new() -> Self {
-        Self { first: NONE, children: HashMap::new(), any: None, here: ByMethod::new(), below: ByMethod::new() }
+        Self { first: NONE, children: HashMap::default(), any: None, here: ByMethod::new(), below: ByMethod::new() }
     }
 
     fn insert(&mut self, pattern: &PathPattern, methods: &[Method], rule: usize) {

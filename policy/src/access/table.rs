@@ -2,21 +2,23 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
+
 use super::{DenyReason, Route, RouteClash};
 use crate::request::{CleanPath, HostPattern, decode_segment};
 
 #[derive(Debug, Default)]
 pub(super) struct RouteTable {
-    exact: HashMap<Box<str>, Node>,
+    exact: HashMap<Box<str>, Node, FixedState>,
     /// Keyed by the domain below which the names stand.
-    below: HashMap<Box<str>, Node>,
+    below: HashMap<Box<str>, Node, FixedState>,
 }
 
 /// A segment trie: as many steps as the path has segments, however many routes there are.
 #[derive(Debug, Default)]
 struct Node {
     route: Option<usize>,
-    children: HashMap<Box<str>, Node>,
+    children: HashMap<Box<str>, Node, FixedState>,
 }
 
 impl RouteTable {

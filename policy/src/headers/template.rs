@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -126,15 +127,26 @@ impl Template {
         self.parts.iter().filter_map(Part::read)
     }
 
-    /// The value for `identity`; `None` when it has nothing of what the template names.
-    pub(super) fn fill(&self, identity: &Identity) -> Option<String> {
-        let mut value = String::new();
+    /// Writes the value for `identity` behind what `texts` says: where it is there. `None` when it has nothing of what the template
+    /// names.
+    pub(super) fn write(&self, identity: &Identity, texts: &mut String) -> Option<Range<usize>> {
+        let from = texts.len();
         let mut found = self.is_constant();
         for part in &self.parts {
-            found |= part.write(identity, &mut value);
+            found |= part.write(identity, texts);
         }
-        let value = value.trim_ascii();
-        (found && !value.is_empty()).then(|| value.to_owned())
+        let value = texts[from..].trim_ascii_end();
+        let to = from + value.len();
+        let from = to - value.trim_ascii_start().len();
+        (found && from < to).then_some(from..to)
+    }
+
+    #[cfg(test)]
+    pub(super) fn fill(&self, identity: &Identity) -> Option<String> {
+        // Behind something else, as every value but the first.
+        let mut texts = " a ".to_owned();
+        let value = self.write(identity, &mut texts)?;
+        Some(texts[value].to_owned())
     }
 
     pub(super) fn top_level(&self) -> impl Iterator<Item = &str> {

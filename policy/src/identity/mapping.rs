@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::conversion::is_exact;
-use super::{Condition, add};
+use super::{Condition, distinct};
 use crate::claim_path::ClaimPath;
 
 /// Claims → names. All role sources add up.
@@ -167,8 +167,8 @@ impl IdentityMapping {
 
     pub(super) fn roles_of(&self, claims: &Map<String, Value>) -> Vec<Box<str>> {
         let mut roles = Vec::new();
-        self.each_role(claims, &mut |role, _| add(&mut roles, role));
-        roles
+        self.each_role(claims, &mut |role, _| roles.push(role.into()));
+        distinct(roles)
     }
 
     /// The roles of somebody with these claims, in their order, and what gave each: for people who ask why, not for requests.

@@ -52,6 +52,15 @@ impl Host {
         &self.name
     }
 
+    /// Whether `authority` is this name with `port` exactly as an address bar has it: lower case, and 443 is not said.
+    pub fn is_said_by(&self, authority: &[u8], port: u16) -> bool {
+        match authority.strip_prefix(self.name.as_bytes()) {
+            Some([]) => port == 443,
+            Some([b':', digits @ ..]) => port != 443 && is_decimal(digits, port),
+            Some(_) | None => false,
+        }
+    }
+
     /// The port that was written, if one was.
     pub fn port(&self) -> Option<u16> {
         self.port
@@ -68,26 +77,42 @@ fn port(digits: &str) -> Result<u16, HostFault> {
     }
 }
 
+/// Without a zero before it.
+fn is_decimal(digits: &[u8], number: u16) -> bool {
+    let mut rest = number;
+    for digit in digits.iter().rev() {
+        if rest == 0 || u16::from(digit.wrapping_sub(b'0')) != rest % 10 {
+            return false;
+        }
+        rest /= 10;
+    }
+    rest == 0
+}
+
 /// RFC 1035 §2.3.4 lengths, RFC 1123 §2.1 letters. An `xn--` label is taken as the letters it is written in: we never
 /// decode one, so no two spellings can meet.
 fn dns_name(name: &str) -> Result<Box<str>, HostFault> {
     if name.is_empty() || name.len() > 253 {
         return Err(HostFault::Grammar);
     }
-    for label in name.split('.') {
+    let mut is_number = false;
+    for label in name.as_bytes().split(|b| *b == b'.') {
         let fits = (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-');
+            && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+            && !label.starts_with(b"-")
+            && !label.ends_with(b"-");
         if !fits {
             return Err(HostFault::Grammar);
         }
+        is_number = label.iter().all(u8::is_ascii_digit);
     }
     // A last label of digits alone means an IPv4 address, and then only in its one common form.
-    if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) && name.parse::<Ipv4Addr>().is_err() {
+    if is_number && name.parse::<Ipv4Addr>().is_err() {
         return Err(HostFault::Grammar);
     }
-    Ok(name.to_ascii_lowercase().into())
+    let mut name: Box<str> = name.into();
+    name.make_ascii_lowercase();
+    Ok(name)
 }
 
 /// What a route answers to: one host, or every name below a domain.
@@ -188,6 +213,28 @@ mod tests {
     fn authy_05_punycode_is_never_decoded() {
         assert_eq!(Host::parse(b"xn--app-.example").map(|h| h.name().to_owned()), Err(HostFault::Grammar));
         assert_eq!(Host::parse(b"xn--e1afmkfd.example").unwrap().name(), "xn--e1afmkfd.example");
+    }
+
+    #[test]
+    fn what_a_client_wrote_is_only_passed_on_where_it_is_what_would_be_written() {
+        let host = Host::parse(b"app.example").unwrap();
+        for (authority, port, same) in [
+            ("app.example", 443, true),
+            ("app.example:8443", 8443, true),
+            ("app.example:443", 443, false),
+            ("app.example", 8443, false),
+            ("app.example:8444", 8443, false),
+            ("app.example:08443", 8443, false),
+            ("app.example:+8443", 8443, false),
+            ("app.example:", 8443, false),
+            ("app.example:", 443, false),
+            ("app.example.", 443, false),
+            ("App.example", 443, false),
+            ("app.example.evil", 443, false),
+            ("xapp.example", 443, false),
+        ] {
+            assert_eq!(host.is_said_by(authority.as_bytes(), port), same, "{authority} {port}");
+        }
     }
 
     #[test]

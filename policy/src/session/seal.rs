@@ -76,7 +76,8 @@ impl KeyId {
     /// What a sealed value says about it, whether it opens or not.
     pub fn of(sealed: &[u8]) -> Option<Self> {
         // Base64 of the version and the id needs no more than this of it.
-        let head = URL_SAFE_NO_PAD.decode(sealed.get(..16)?).ok()?;
+        let mut head = [0; 12];
+        URL_SAFE_NO_PAD.decode_slice(sealed.get(..16)?, &mut head).ok()?;
         head.get(1..=KEY_ID_LENGTH)?.try_into().ok().map(|id| Self(u64::from_be_bytes(id)))
     }
 }
@@ -172,6 +173,11 @@ impl SealingKeys {
         KeyId(u64::from_be_bytes(self.ring[0].id))
     }
 
+    /// Whether what this key sealed still opens.
+    pub fn has(&self, key: KeyId) -> bool {
+        self.ring.iter().any(|known| u64::from_be_bytes(known.id) == key.0)
+    }
+
     /// These keys, but what seals is still the key that seals in `before`: until every process has heard of the new one.
     /// `None` where nothing has to wait: that key is gone, or first anyway, or the new first is no news.
     pub fn sealing_as(&self, before: &Self) -> Option<Self> {
@@ -187,12 +193,6 @@ impl SealingKeys {
         let key = ring.remove(at);
         ring.insert(0, key);
         Some(Self { ring })
-    }
-
-    /// Whether a value that opens was sealed under another key than the first: the next one will not be.
-    pub fn is_old(&self, sealed: &[u8]) -> bool {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap_or_default();
-        bytes.get(1..=KEY_ID_LENGTH).is_some_and(|id| *id != self.ring[0].id)
     }
 
     /// Opens a sealed value; `None` for everything that is not exactly one of ours for this place.

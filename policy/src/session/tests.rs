@@ -190,7 +190,10 @@ fn sess_35_what_an_older_key_sealed_is_known_as_such() {
     let old = SealingKeys::new(std::slice::from_ref(&one)).unwrap();
     let ring = SealingKeys::new(&[two, one]).unwrap();
     let sealed = old.seal(Purpose::Session, "n", "h", [1; NONCE_LENGTH], b"text".to_vec());
-    assert!(!old.is_old(sealed.as_bytes()) && ring.is_old(sealed.as_bytes()));
+    let key = KeyId::of(sealed.as_bytes()).unwrap();
+    assert!(key == old.first() && key != ring.first());
+    assert!(old.has(key) && ring.has(key) && !old.has(ring.first()));
+    assert!(KeyId::of(b"short").is_none() && KeyId::of(b"no base64 at all!").is_none());
     assert!(ring.open(Purpose::Session, "n", "h", sealed.as_bytes()).is_some());
     assert!(ring.is_same_as(&ring) && !ring.is_same_as(&old));
 }

@@ -1,8 +1,6 @@
 //! The JOSE header: which algorithm, which type, which key.
 
-use serde_json::Value;
-
-use super::json;
+use super::json::{self, Member};
 use super::{Algorithm, TokenFault, TokenType};
 
 /// Longest `kid` looked up, in bytes.
@@ -18,21 +16,22 @@ pub(super) struct Header {
 impl Header {
     /// Keys inside the header (`jwk`, `jku`, `x5u`, `x5c`) are not looked at: RFC 8725 §3.10.
     pub(super) fn parse(segment: &str, algorithms: &[Algorithm], token_type: TokenType) -> Result<Self, TokenFault> {
-        let header = json::object(&json::base64url(segment)?)?;
+        let bytes = json::base64url(segment)?;
+        let [algorithm, typ, key_id, critical, unencoded] = json::members(&bytes, ["alg", "typ", "kid", "crit", "b64"])?;
         // RFC 7515 §4.1.11, RFC 7797 §6: an extension we do not know is one we must not ignore.
-        if header.contains_key("crit") || header.contains_key("b64") {
+        if critical.is_some() || unencoded.is_some() {
             return Err(TokenFault::Critical);
         }
         // RFC 8725 §3.1: only algorithms that we chose for this issuer; the comparison is exact.
-        let algorithm = match header.get("alg") {
-            Some(Value::String(name)) => Algorithm::from_name(name).filter(|algorithm| algorithms.contains(algorithm)),
-            _ => None,
+        let algorithm = match algorithm {
+            Some(Member::Text(name)) => Algorithm::from_name(&name).filter(|algorithm| algorithms.contains(algorithm)),
+            Some(Member::Other) | None => None,
         }
         .ok_or(TokenFault::Algorithm)?;
-        let is_at_jwt = check_type(header.get("typ"), token_type)?;
-        let key_id = match header.get("kid") {
+        let is_at_jwt = check_type(typ.as_ref(), token_type)?;
+        let key_id = match key_id {
             None => None,
-            Some(Value::String(id)) if id.len() <= KEY_ID_LIMIT => Some(id.as_str().into()),
+            Some(Member::Text(id)) if id.len() <= KEY_ID_LIMIT => Some(Box::from(&*id)),
             Some(_) => return Err(TokenFault::Malformed),
         };
         Ok(Self { algorithm, key_id, is_at_jwt })
@@ -40,15 +39,17 @@ impl Header {
 }
 
 /// RFC 7515 §4.1.9: a media type, compared without case, `application/` understood.
-fn check_type(typ: Option<&Value>, wanted: TokenType) -> Result<bool, TokenFault> {
+fn check_type(typ: Option<&Member<'_>>, wanted: TokenType) -> Result<bool, TokenFault> {
     let (jwt, at_jwt, logout) = match typ {
         None => (true, false, false),
-        Some(Value::String(name)) => {
-            let name = name.to_ascii_lowercase();
-            let name = name.strip_prefix("application/").unwrap_or(&name);
-            (name == "jwt", name == "at+jwt", name == "logout+jwt")
+        Some(Member::Text(name)) => {
+            let name: &str = name;
+            let (media, rest) = name.split_at_checked("application/".len()).unwrap_or(("", name));
+            let name = if media.eq_ignore_ascii_case("application/") { rest } else { name };
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            (is("jwt"), is("at+jwt"), is("logout+jwt"))
         }
-        Some(_) => return Err(TokenFault::Type),
+        Some(Member::Other) => return Err(TokenFault::Type),
     };
     match wanted {
         TokenType::Jwt if jwt => Ok(false),

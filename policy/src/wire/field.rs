@@ -48,14 +48,10 @@ impl Fields {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(HeadFault::FieldFolded);
         }
-        let Some(colon) = line.iter().position(|b| *b == b':') else {
-            return Err(stray_byte(line).unwrap_or(HeadFault::FieldWithoutColon));
-        };
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
         // RFC 9110 §5.1: a name is a token. RFC 9112 §5.1: no whitespace before the colon; it is no token byte.
-        if name.is_empty() || !name.iter().all(|b| is_token_byte(*b)) {
-            return Err(stray_byte(name).unwrap_or(HeadFault::FieldName));
-        }
+        let colon = line.iter().position(|b| !is_token_byte(*b)).filter(|at| *at > 0 && line[*at] == b':');
+        let Some(colon) = colon else { return Err(bad_name(line)) };
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
         // RFC 9110 §5.5: CR, LF and NUL are invalid and dangerous; we refuse the other controls with them.
         if let Some(fault) = stray_byte(value) {
             return Err(fault);
@@ -160,6 +156,15 @@ impl Fields {
             }
         }
         Ok(Head { len, method: line.method, target: line.target, host, body, upgrade: self.upgrade })
+    }
+}
+
+/// What is wrong with a line that does not begin with a name and a colon.
+#[cold]
+fn bad_name(line: &[u8]) -> HeadFault {
+    match find(line, b':') {
+        Some(colon) => stray_byte(&line[..colon]).unwrap_or(HeadFault::FieldName),
+        None => stray_byte(line).unwrap_or(HeadFault::FieldWithoutColon),
     }
 }
 

@@ -21,15 +21,26 @@ pub async fn identify_by_one_of<'v>(
     only_remembered: impl Fn() -> bool,
     now: Timestamp,
 ) -> Result<(Arc<Identity>, Timestamp), CredentialFault> {
+    if let Some(known) = verifiers.clone().find_map(|verifier| verifier.recall(raw, now)) {
+        return Ok(known);
+    }
+    // Boxed: what a token needs once does not make the way of those longer that were seen before.
+    Box::pin(verified_by_one_of(verifiers, raw, mapping, only_remembered, now)).await
+}
+
+async fn verified_by_one_of<'v>(
+    verifiers: impl Iterator<Item = &'v BearerVerifier> + Clone,
+    raw: RawToken<'_>,
+    mapping: &IdentityMapping,
+    only_remembered: impl Fn() -> bool,
+    now: Timestamp,
+) -> Result<(Arc<Identity>, Timestamp), CredentialFault> {
     let mut first = verifiers.clone();
     match (first.next(), first.next()) {
         // A route that takes tokens and whose providers issue none for us.
         (None, _) => return Err(CredentialFault::MalformedBearer),
         (Some(only), None) => return only.identify(raw, mapping, only_remembered, now).await,
         (Some(_), Some(_)) => {}
-    }
-    if let Some(known) = verifiers.clone().find_map(|verifier| verifier.recall(raw, now)) {
-        return Ok(known);
     }
     // Nobody has checked the name: it says who is asked first, so that the others need not fetch keys for a token of its.
     let claimed = claimed_issuer(raw);

@@ -1,12 +1,14 @@
 //! Finding a session that a store keeps.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_policy::access::CredentialFault;
-use doorward_policy::session::{KeyId, Record, SessionFault, StoreKey, Ticket};
+use doorward_policy::session::{CookiePlace, KeyId, Limits, Record, SealingKeys, Session, SessionFault, StoreKey, Ticket};
 use doorward_policy::time::Timestamp;
 
-use super::{Held, Live, Sessions};
+use super::{Held, Live, Opened, Sessions};
+use crate::audit::Cause;
 use crate::entropy;
 use crate::reply;
 
@@ -15,9 +17,43 @@ const RECHECK: i64 = 2;
 
 impl Sessions {
     pub(super) async fn in_store(&self, sealed: &[u8], host: &str, now: Timestamp) -> Result<Live, CredentialFault> {
-        let ticket = Ticket::open(sealed, &self.keyring.keys(), self.place(host)).map_err(CredentialFault::Session)?;
-        let live = self.named(&ticket, now).await?;
-        Ok(Live { renewal: self.renewed_ticket(sealed, &ticket, host, now), ..live })
+        let ticket = self.opened_ticket(sealed, self.place(host), &self.keyring.keys()).map_err(CredentialFault::Session)?;
+        let live = self.named(&ticket.says, now).await?;
+        Ok(Live { renewal: self.renewed_ticket(&ticket, host, now), ..live })
+    }
+
+    /// The same, whose claims still hold: its tokens have not ended, or were refreshed.
+    pub(super) async fn found_fresh(&self, sealed: &[u8], host: &str, cause: Cause<'_>, now: Timestamp) -> Result<Live, CredentialFault> {
+        let live = self.find(sealed, host, now).await?;
+        let Some(held) = live.held.clone() else { return Ok(live) };
+        self.fresh(&held, cause, now).await?;
+        Ok(Live { renewal: live.renewal, ..self.live(held) })
+    }
+
+    /// The same where it is held here and all is well with it. `None` says nothing: what is the matter, and what is to be done
+    /// about it, is found by whoever can wait.
+    pub(super) fn at_hand(&self, sealed: &[u8], host: &str, now: Timestamp) -> Option<Live> {
+        let ticket = self.opened_ticket(sealed, self.place(host), &self.keyring.keys()).ok()?;
+        let held = self.held.get(&ticket.says.id)?;
+        let known = held.known();
+        let within = is_within_limits(&known.session, self.limits(), now) && held.until() > now;
+        let counts = self.revocations.is_known() && !self.revocations.is_revoked(&known.facts);
+        if !within || !counts || !self.is_fresh(&known, now) {
+            return None;
+        }
+        self.see(&held, now);
+        self.keep_sealed(&held, now);
+        Some(Live { renewal: self.renewed_ticket(&ticket, host, now), ..self.live(held) })
+    }
+
+    fn opened_ticket(&self, sealed: &[u8], place: CookiePlace<'_>, keys: &SealingKeys) -> Result<Opened<Arc<Ticket>>, SessionFault> {
+        if let Some(opened) = self.tickets.get(place, sealed, keys) {
+            return Ok(opened);
+        }
+        let ticket = Arc::new(Ticket::open(sealed, keys, place)?);
+        let opened = Opened { says: ticket, key: KeyId::of(sealed).ok_or(SessionFault::Unreadable)? };
+        self.tickets.keep(place, sealed, opened.clone());
+        Ok(opened)
     }
 
     /// The live session that a ticket names, whatever brought the ticket here.
@@ -75,7 +111,7 @@ impl Sessions {
     async fn within_limits(&self, held: Arc<Held>, ticket: &Ticket, now: Timestamp) -> Result<Arc<Held>, CredentialFault> {
         let limits = self.limits();
         let session = held.known().session.clone();
-        if session.latest(limits) <= now || session.began > now.plus(std::time::Duration::from_secs(60)) {
+        if !is_within_limits(&session, limits, now) {
             // By our clock. If it is wrong, the session is still good where the clocks are right: a shared store lets it end itself.
             self.held.remove(&ticket.id);
             if !self.store.is_shared() {
@@ -143,9 +179,9 @@ impl Sessions {
     }
 
     /// The ticket sealed under the first key, while an older one still opens it.
-    fn renewed_ticket(&self, sealed: &[u8], ticket: &Ticket, host: &str, now: Timestamp) -> Option<String> {
-        let keys = self.keyring.keys();
-        if !keys.is_old(sealed) {
+    fn renewed_ticket(&self, opened: &Opened<Arc<Ticket>>, host: &str, now: Timestamp) -> Option<String> {
+        let (keys, ticket) = (self.keyring.keys(), &opened.says);
+        if opened.key == keys.first() {
             return None;
         }
         let place = self.place(host);
@@ -162,4 +198,10 @@ impl Sessions {
             let _ = store.remove(&key).await;
         });
     }
+}
+
+/// The absolute limit; what began in the future did not begin. Another process may have seen the person since, so the idle limit
+/// is not the session's own to say.
+fn is_within_limits(session: &Session, limits: Limits, now: Timestamp) -> bool {
+    session.latest(limits) > now && session.began <= now.plus(Duration::from_secs(60))
 }

@@ -144,6 +144,11 @@ impl Drop for Landing {
 }
 
 impl Sessions {
+    /// Whether its tokens are good, and need nobody yet.
+    pub(super) fn is_fresh(&self, known: &Known, now: Timestamp) -> bool {
+        self.refreshing.times.is_none_or(|times| times.freshness(&known.record.tokens, now) == Freshness::Fresh)
+    }
+
     /// The session with tokens that have not ended. Waits only when they have.
     ///
     /// # Errors
