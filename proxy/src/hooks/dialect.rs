@@ -1,5 +1,7 @@
 //! Which proxy asks: the closed list of dialects, their endpoints, and the way from a question to its answer.
 
+use std::time::Instant;
+
 use doorward_policy::access::DenyReason;
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
@@ -7,6 +9,7 @@ use ipnet::IpNet;
 
 use super::verdict::{self, Verdict};
 use super::{caddy, envoy_http, haproxy, nginx, original, traefik};
+use crate::entropy::RequestId;
 use crate::gate::Way;
 use crate::manner::Manner;
 use crate::pages::Language;
@@ -23,7 +26,9 @@ pub struct Question<'q> {
     pub authority: Result<&'q [u8], DenyReason>,
     /// The client's fields, and what the asking proxy adds.
     pub headers: &'q HeaderMap,
-    pub request_id: &'q str,
+    pub request_id: &'q RequestId,
+    /// When it had come.
+    pub started: Instant,
 }
 
 impl<'q> Question<'q> {
@@ -70,6 +75,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// How many there are.
+    pub const COUNT: usize = Self::OAuth2Proxy as usize + 1;
+
     /// The dialect of `rest`, the raw path below `check`, and the original path for those that carry it there.
     pub fn at(rest: &[u8]) -> Option<(Self, &[u8])> {
         let behind = |name: &str| rest.strip_prefix(name.as_bytes()).filter(|path| path.starts_with(b"/"));
@@ -118,48 +126,54 @@ const PLAIN: Way<'_> = Way::Hook { route: None, filter: None, again: false };
 
 /// Answers a question that came over HTTP. `path` is the original request's, where the dialect carries it in its own.
 pub async fn ask(dialect: Dialect, question: &Question<'_>, path: &[u8]) -> (Verdict, Reply) {
+    let dialect = match dialect {
+        Dialect::Detected => match detect(question) {
+            Some(dialect) => dialect,
+            None => {
+                let refused = verdict::refused(question.runtime, None, question.headers, DenyReason::HookSource, question.request_id);
+                return (refused.0, nginx::answer(question, refused.1));
+            }
+        },
+        dialect => dialect,
+    };
     let original = match dialect {
-        Dialect::Detected => return detect(question).await,
         Dialect::Traefik => traefik::original(question),
         Dialect::Caddy => caddy::original(question),
         Dialect::Haproxy => haproxy::original(question),
         Dialect::Nginx | Dialect::NginxRefusal => nginx::original(question),
         Dialect::EnvoyHttp | Dialect::GatewayApi => envoy_http::original(question, path),
-        // They have doors of their own.
-        Dialect::EnvoyGrpc | Dialect::OAuth2Proxy => Err(DenyReason::HookSource),
+        // They have doors of their own; what is detected is one of the others.
+        Dialect::EnvoyGrpc | Dialect::OAuth2Proxy | Dialect::Detected => Err(DenyReason::HookSource),
     };
     let way = if dialect == Dialect::NginxRefusal { Way::Hook { route: None, filter: None, again: true } } else { PLAIN };
-    let (mut verdict, answer) = verdict::judge(question.runtime, original, question.headers, way, question.request_id).await;
+    let (mut verdict, answer) =
+        verdict::judge(question.runtime, original, question.headers, way, question.request_id, question.started).await;
     if verdict.reason == DenyReason::HookSource.label() {
         verdict.field = dialect.fields().iter().find(|name| !original::is_told(question.headers, name)).copied();
     }
+    let route = verdict.route;
     let reply = match dialect {
-        Dialect::Traefik | Dialect::Detected => traefik::answer(question, answer),
+        Dialect::Traefik => traefik::answer(question, answer),
         Dialect::Caddy => caddy::answer(question, answer),
         Dialect::Haproxy => haproxy::answer(question, answer),
         Dialect::Nginx => nginx::answer(question, answer),
         Dialect::NginxRefusal => nginx::refusal(question, answer),
-        Dialect::EnvoyHttp | Dialect::GatewayApi => envoy_http::answer(question, answer),
-        Dialect::EnvoyGrpc | Dialect::OAuth2Proxy => verdict::no(question.runtime, question.asker(), Reply::new(403)),
+        Dialect::EnvoyHttp | Dialect::GatewayApi => envoy_http::answer(question, answer, route),
+        Dialect::EnvoyGrpc | Dialect::OAuth2Proxy | Dialect::Detected => verdict::no(question.runtime, question.asker(), Reply::new(403)),
     };
     (verdict, reply)
 }
 
-/// Only from trusted peers, and only when the fields of one kind are there: whatever a client adds can but refuse it.
-async fn detect(question: &Question<'_>) -> (Verdict, Reply) {
+/// Only when the fields of one kind are there: whatever a client adds can but refuse it.
+fn detect(question: &Question<'_>) -> Option<Dialect> {
     let any = |names: &[&str]| names.iter().any(|name| question.headers.contains_key(*name));
     let forwarded = any(&["x-forwarded-uri", "x-forwarded-method"]);
     let original = any(&["x-original-url", "x-original-method", "x-original-uri", "x-rewrite-url", "x-envoy-original-path"]);
-    let dialect = match (forwarded, original) {
-        (true, false) => Dialect::Traefik,
-        (false, true) => Dialect::Nginx,
-        (true, true) | (false, false) => {
-            let (verdict, answer) = verdict::refused(question.runtime, None, question.headers, DenyReason::HookSource, question.request_id);
-            let reply = nginx::answer(question, answer);
-            return (verdict, reply);
-        }
-    };
-    Box::pin(ask(dialect, question, b"")).await
+    match (forwarded, original) {
+        (true, false) => Some(Dialect::Traefik),
+        (false, true) => Some(Dialect::Nginx),
+        (true, true) | (false, false) => None,
+    }
 }
 
 #[cfg(test)]

@@ -8,21 +8,22 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use doorward_policy::access::DenyReason;
 use doorward_policy::request::Target;
-use http::{HeaderMap, Method, Version, header};
+use http::{HeaderMap, Method, Version};
 use pingora::apps::{HttpPersistentSettings, ReusedHttpStream};
-use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use serde_json::json;
 
+use super::answer;
 use super::dialect::{self, Dialect, Question};
 use super::guard::guarded;
 use super::oauth2_proxy;
 use super::original::{self, Original};
-use super::record::{self, Asked};
+use super::record::{self, Asked, OWN, UNANSWERED};
 use super::verdict::{self, Answer, Verdict};
 use crate::body::{self, BodyFault};
 use crate::clock;
+use crate::entropy::RequestId;
 use crate::gate::{Ask, Way};
 use crate::incoming;
 use crate::listen::info_of;
@@ -32,15 +33,6 @@ use crate::pages::Language;
 use crate::reply::Reply;
 use crate::respond::{self, Asker};
 use crate::runtime::{CurrentRuntime, Runtime};
-
-/// What a question may bring along unasked before the connection is given up.
-const UNASKED: usize = 64 * 1024;
-const UNASKED_TIME: Duration = Duration::from_secs(1);
-
-/// What metrics call questions that are none: browsers on their way to our own endpoints.
-const OWN: &str = "own";
-/// And those that came to nothing.
-const UNANSWERED: &str = "unanswered";
 
 /// For a whole visit: a callback asks the provider up to three things.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -54,7 +46,8 @@ pub struct HookDoor {
 
 /// One request to the listener, and what is to be said of it.
 struct Visit {
-    dialect: &'static str,
+    /// `None`: no question, but a browser on its way to an endpoint of ours.
+    dialect: Option<Dialect>,
     verdict: Verdict,
     reply: Reply,
 }
@@ -77,7 +70,10 @@ impl HookDoor {
         // HOOK-08: what a question brings along is not read; nobody waits for what may never come.
         let empty = session.is_body_empty();
         let goes_on = empty && !*shutdown.borrow() && session.req_header().version != Version::HTTP_10;
-        session.set_keepalive(goes_on.then(|| limits.idle.as_secs().max(1)));
+        // How long the next question may take is the guard's to say.
+        if !goes_on {
+            session.set_keepalive(None);
+        }
         session.set_write_timeout(Some(limits.idle));
 
         let request_id = runtime.request_ids.next();
@@ -90,10 +86,12 @@ impl HookDoor {
                 "request_id": request_id,
             });
             session.set_keepalive(None);
-            write(&mut session, Reply::json(403, &body), &request_id).await?;
-            return end(session, empty).await;
+            answer::write(&mut session, Reply::json(403, &body), &request_id).await?;
+            return answer::end(session, empty).await;
         }
-        let content = match content(runtime, &mut session).await {
+        // Nothing came, so there is nothing to look for.
+        let content = if empty { Ok(Bytes::new()) } else { Box::pin(content(runtime, &mut session)).await };
+        let content = match content {
             Ok(content) => content,
             Err(fault) => {
                 let reason = fault.reason();
@@ -101,34 +99,43 @@ impl HookDoor {
                 session.set_keepalive(None);
                 let asker =
                     Asker { manner: Manner::Script, request_id: &request_id, login_url: None, prefix: "", language: Language::default() };
-                write(&mut session, respond::deny(&runtime.pages, asker, reason), &request_id).await?;
-                return end(session, empty).await;
+                answer::write(&mut session, respond::deny(&runtime.pages, asker, reason), &request_id).await?;
+                return answer::end(session, empty).await;
             }
         };
-        let visit = match guarded(PATIENCE, self.visit(runtime, &session, &content, &request_id)).await {
+        let visit = match guarded(PATIENCE, self.visit(runtime, &session, &content, &request_id, started)).await {
             Ok(visit) => visit,
             Err(reason) => {
                 record::failed(runtime, UNANSWERED, peer, &request_id, reason.label());
                 session.set_keepalive(None);
                 let body = json!({ "error": "unavailable", "message": reason.to_string(), "request_id": request_id });
-                write(&mut session, Reply::json(503, &body), &request_id).await?;
-                return end(session, empty).await;
+                answer::write(&mut session, Reply::json(503, &body), &request_id).await?;
+                return answer::end(session, empty).await;
             }
         };
-        let status = visit.reply.status;
-        let sent = visit.reply.body.len();
-        let written = write(&mut session, visit.reply, &request_id).await;
+        let (status, sent) = (visit.reply.status, visit.reply.body.len());
         let protocol = if session.req_header().version == Version::HTTP_2 { "h2" } else { "http/1" };
         let asked = Asked { dialect: visit.dialect, peer, request_id: &request_id, protocol, started };
-        record::answered(runtime, &asked, &visit.verdict, status, sent);
-        written?;
-        end(session, empty).await
+        let settings = HttpPersistentSettings::for_session(&session);
+        match session {
+            ServerSession::H1(session) if empty && session.will_keepalive() => {
+                let stream = answer::write_and_go_on(session, &visit.reply, &request_id).await;
+                record::answered(runtime, &asked, &visit.verdict, status, sent);
+                Some(ReusedHttpStream::new(stream?, Some(settings)))
+            }
+            mut session => {
+                let written = answer::write(&mut session, visit.reply, &request_id).await;
+                record::answered(runtime, &asked, &visit.verdict, status, sent);
+                written?;
+                answer::end(session, empty).await
+            }
+        }
     }
 
-    async fn visit(&self, runtime: &Runtime, session: &ServerSession, content: &[u8], request_id: &str) -> Visit {
+    async fn visit(&self, runtime: &Runtime, session: &ServerSession, content: &[u8], request_id: &RequestId, started: Instant) -> Visit {
         let request = session.req_header();
-        let question =
-            Question { runtime, method: &request.method, authority: incoming::authority(request), headers: &request.headers, request_id };
+        let authority = incoming::authority(request);
+        let question = Question { runtime, method: &request.method, authority, headers: &request.headers, request_id, started };
         let raw = incoming::raw_target(request);
         let path = raw.split(|b| *b == b'?').next().unwrap_or(raw);
         if let Some(rest) = below_check(runtime, path)
@@ -137,14 +144,14 @@ impl HookDoor {
             // A path that the dialect carries has its query with it.
             let behind = if behind.is_empty() { behind } else { &raw[path.len() - behind.len()..] };
             let (verdict, reply) = dialect::ask(dialect, &question, behind).await;
-            return Visit { dialect: dialect.label(), verdict, reply };
+            return Visit { dialect: Some(dialect), verdict, reply };
         }
         if let Some(source) = runtime.settings.server.hooks.as_ref().and_then(|hooks| hooks.oauth2_proxy) {
             if oauth2_proxy::is_check(path) {
                 // What is no text is no filter either: `allowed` alone is refused.
                 let query = raw.get(path.len() + 1..).map(|query| std::str::from_utf8(query).unwrap_or("allowed"));
                 let (verdict, reply) = oauth2_proxy::check(&question, query, source).await;
-                return Visit { dialect: Dialect::OAuth2Proxy.label(), verdict, reply };
+                return Visit { dialect: Some(Dialect::OAuth2Proxy), verdict, reply };
             }
             let probe = matches!(request.method, Method::GET | Method::HEAD);
             if let Some(reply) = oauth2_proxy::plain(path, self.draining.load(Ordering::Acquire)).filter(|_| probe) {
@@ -158,7 +165,7 @@ impl HookDoor {
                     shadows: Vec::new(),
                     field: None,
                 };
-                return Visit { dialect: Dialect::OAuth2Proxy.label(), verdict, reply };
+                return Visit { dialect: Some(Dialect::OAuth2Proxy), verdict, reply };
             }
         }
         let original = question.authority.and_then(|authority| {
@@ -170,10 +177,11 @@ impl HookDoor {
                 let manner = Manner::told(&request.method, &request.headers, original.scheme.websocket);
                 plain_reply(verdict::insecure(runtime, original, &request.headers, manner, request_id))
             }
-            Ok(original) => own(runtime, original, &question, content).await,
+            // Off the way of a question, and large: whoever carries the future of a question does not carry a sign-in.
+            Ok(original) => Box::pin(own(runtime, original, &question, content)).await,
             Err(reason) => plain_reply(verdict::refused(runtime, None, &request.headers, reason, request_id)),
         };
-        Visit { dialect: OWN, verdict, reply }
+        Visit { dialect: None, verdict, reply }
     }
 }
 
@@ -247,46 +255,4 @@ fn plain_reply((verdict, answer): (Verdict, Answer)) -> (Verdict, Reply) {
         // Nothing is allowed that was not asked about.
         Answer::Allow(_) => (verdict, Reply::new(403)),
     }
-}
-
-/// `None`: whoever asked is gone.
-async fn write(session: &mut ServerSession, reply: Reply, request_id: &str) -> Option<()> {
-    let mut answer = ResponseHeader::build(reply.status, Some(reply.fields.len() + 2)).ok()?;
-    let mut named = false;
-    for (name, value) in reply.fields {
-        named |= name == "x-request-id";
-        answer.append_header(name, value).ok()?;
-    }
-    if !named {
-        answer.insert_header("x-request-id", request_id).ok()?;
-    }
-    // RFC 9110 §8.6: no length where there is no content to have one.
-    if reply.status != 204 {
-        answer.insert_header(header::CONTENT_LENGTH, reply.body.len()).ok()?;
-    }
-    let bodyless = reply.body.is_empty() || session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(answer)).await.ok()?;
-    let body = if bodyless { Bytes::new() } else { reply.body };
-    session.write_response_body(body, true).await.ok()
-}
-
-/// Ends the exchange; a connection with content that nobody asked for ends with it.
-async fn end(mut session: ServerSession, empty: bool) -> Option<ReusedHttpStream> {
-    if empty {
-        let settings = HttpPersistentSettings::for_session(&session);
-        return session.finish().await.ok()?.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings));
-    }
-    // Closing with bytes unread would reset the connection, and the answer with it.
-    let drain = async {
-        let mut read = 0;
-        while let Ok(Some(bytes)) = session.read_request_body().await {
-            read += bytes.len();
-            if read > UNASKED {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(UNASKED_TIME, drain).await;
-    session.shutdown().await;
-    None
 }

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
 
 use doorward_config::settings::Limits;
 use doorward_policy::access::DenyReason;
@@ -27,16 +28,16 @@ use envoy_types::pb::google::rpc;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tonic::Code;
 
-use super::envoy_http;
+use super::envoy_http::kept;
 use super::original::{self, Original, Scheme};
-use super::verdict::{self, Allowed, Answer, Verdict};
+use super::verdict::{self, Allowed, Answer, Verdict, X_REQUEST_ID};
+use crate::entropy::RequestId;
 use crate::gate::Way;
 use crate::reply::Reply;
 use crate::runtime::Runtime;
 
 /// The key of `context_extensions` that names a route of ours.
 const NAMED: &str = "route";
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer, and what is to be said of it.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ pub struct Checked {
 }
 
 /// Answers a question.
-pub async fn check(runtime: &Runtime, question: &CheckRequest, request_id: &str) -> Checked {
+pub async fn check(runtime: &Runtime, question: &CheckRequest, request_id: &RequestId, started: Instant) -> Checked {
     let context = question.attributes.as_ref();
     let http = context.and_then(|context| context.request.as_ref()).and_then(|request| request.http.as_ref());
     let (headers, asked) = match context.zip(http) {
@@ -64,7 +65,8 @@ pub async fn check(runtime: &Runtime, question: &CheckRequest, request_id: &str)
         Ok((original, route)) => (Ok(original), route),
         Err(reason) => (Err(reason), None),
     };
-    let (verdict, answer) = verdict::judge(runtime, original, &headers, Way::Hook { route, filter: None, again: false }, request_id).await;
+    let way = Way::Hook { route, filter: None, again: false };
+    let (verdict, answer) = verdict::judge(runtime, original, &headers, way, request_id, started).await;
     match answer {
         Answer::Allow(allowed) => match allow(runtime, &headers, allowed, &verdict) {
             Some(response) => Checked { verdict, response, status: 200, sent: 0 },
@@ -216,7 +218,9 @@ fn begins_credentials(rest: &[u8]) -> bool {
 /// `None`: something that Envoy has to set is no text.
 fn allow(runtime: &Runtime, headers: &HeaderMap, allowed: Allowed, verdict: &Verdict) -> Option<CheckResponse> {
     // HOOK-06: Envoy keeps a field that it is told to set to nothing, so what has no value is removed instead.
-    let headers_to_remove = envoy_http::removed(runtime, headers, &allowed);
+    let policy = &runtime.settings.policy;
+    let removed = runtime.hooks.removal.names(policy.owned_names(), kept(policy, verdict.route), headers, &allowed);
+    let headers_to_remove = removed.map(str::to_owned).collect();
     // Envoy has a request id of its own, and the app gets that; the route is among the metadata.
     let set = allowed.fields.iter().filter(|(name, value)| *name != X_REQUEST_ID && *name != verdict::ROUTE && !value.is_empty());
     let set = set.map(|(name, value)| field(name, value, HeaderAppendAction::OverwriteIfExistsOrAdd));
@@ -321,6 +325,7 @@ mod tests {
             body: None,
             sign_ins_per_client: 1,
             bad_credentials_per_client: 1,
+            remembered: 100,
         }
     }
 

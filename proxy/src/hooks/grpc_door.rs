@@ -31,6 +31,7 @@ use super::dialect::Dialect;
 use super::envoy_grpc;
 use super::guard::{Unanswered, guarded};
 use super::record::{self, Asked};
+use crate::entropy::RequestId;
 use crate::listen::{
     ACCEPT_FAILED, Bound, ConnectionEvents, CurrentTerms, Drained, HANDSHAKE_COMPLETED, HANDSHAKE_DEADLINE, HANDSHAKE_FAILED,
     PREFACE_DEADLINE, TOTAL_CAP, is_of_the_client,
@@ -306,7 +307,7 @@ struct Visitor {
 #[derive(Debug, Clone)]
 struct Call {
     peer: IpAddr,
-    request_id: String,
+    request_id: RequestId,
     started: Instant,
 }
 
@@ -399,9 +400,9 @@ struct Checks(Arc<Runtime>);
 impl Authorization for Checks {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let Some(call) = request.extensions().get::<Call>().cloned() else { return Err(Status::aborted("nobody asks")) };
-        let checked = envoy_grpc::check(&self.0, request.get_ref(), &call.request_id).await;
+        let checked = envoy_grpc::check(&self.0, request.get_ref(), &call.request_id, call.started).await;
         let asked = Asked {
-            dialect: Dialect::EnvoyGrpc.label(),
+            dialect: Some(Dialect::EnvoyGrpc),
             peer: call.peer,
             request_id: &call.request_id,
             protocol: "h2",

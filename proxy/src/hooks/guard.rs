@@ -1,9 +1,11 @@
 //! An answer in time, or none: a question that fails is never a yes.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, poll};
 use tokio::time::timeout;
 
 /// Why there is no answer.
@@ -30,7 +32,13 @@ impl Unanswered {
 /// # Errors
 /// [`Unanswered`] for a panic and for a lack of time.
 pub async fn guarded<T>(patience: Duration, work: impl Future<Output = T>) -> Result<T, Unanswered> {
-    match timeout(patience, AssertUnwindSafe(work).catch_unwind()).await {
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+    // Most answers wait for nothing: only what does pays for a timer.
+    let outcome = match poll!(work.as_mut()) {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => timeout(patience, work).await,
+    };
+    match outcome {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(_)) => {
             tracing::error!("answering a question ended in a panic");

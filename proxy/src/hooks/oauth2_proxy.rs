@@ -48,7 +48,7 @@ pub async fn check(question: &Question<'_>, query: Option<&str>, source: Origina
     let (verdict, answer) = match (&filter, original) {
         (Ok(filter), original) => {
             let way = Way::Hook { route: None, filter: Some(filter), again: false };
-            verdict::judge(question.runtime, original, question.headers, way, question.request_id).await
+            verdict::judge(question.runtime, original, question.headers, way, question.request_id, question.started).await
         }
         (Err(_), original) => verdict::refused(question.runtime, original.ok(), question.headers, DenyReason::Filter, question.request_id),
     };

@@ -6,13 +6,22 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use doorward_policy::access::DenyReason;
 use doorward_policy::request::Target;
-use http::{HeaderMap, Method};
+use http::header::AsHeaderName;
+use http::{HeaderMap, HeaderName, Method};
 use ipnet::IpNet;
 
 use crate::incoming::{Told, told_client};
 
 /// Proxies that a request may have come through before it reached the one that asks.
 const HOPS: usize = 64;
+
+static FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+static ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 
 /// What was asked of the other proxy.
 #[derive(Debug)]
@@ -51,9 +60,9 @@ impl Scheme {
 /// # Errors
 /// [`DenyReason::HookSource`] when one is missing, doubled or empty; [`Target`]'s reasons.
 pub fn x_forwarded(headers: &HeaderMap, trusted: &[IpNet]) -> Result<Original, DenyReason> {
-    let scheme = Scheme::parse(one(headers, "x-forwarded-proto")?)?;
-    let method = one(headers, "x-forwarded-method")?;
-    let target = target(method, one(headers, "x-forwarded-host")?, one(headers, "x-forwarded-uri")?)?;
+    let scheme = Scheme::parse(one(headers, &FORWARDED_PROTO)?)?;
+    let method = one(headers, &FORWARDED_METHOD)?;
+    let target = target(method, one(headers, &FORWARDED_HOST)?, one(headers, &FORWARDED_URI)?)?;
     let client = client(headers, trusted)?.ok_or(DenyReason::HookSource)?;
     Ok(Original { target, client, scheme })
 }
@@ -63,14 +72,14 @@ pub fn x_forwarded(headers: &HeaderMap, trusted: &[IpNet]) -> Result<Original, D
 /// # Errors
 /// As for [`x_forwarded`].
 pub fn x_original(headers: &HeaderMap, trusted: &[IpNet]) -> Result<Original, DenyReason> {
-    let url = one(headers, "x-original-url")?;
+    let url = one(headers, &ORIGINAL_URL)?;
     let colon = url.iter().position(|b| *b == b':').ok_or(DenyReason::HookSource)?;
     let scheme = Scheme::parse(&url[..colon])?;
     let rest = url[colon..].strip_prefix(b"://").ok_or(DenyReason::HookSource)?;
     // RFC 3986 §3.2: the authority ends with the first of these; a request target begins with the first of them only.
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).ok_or(DenyReason::HookSource)?;
     let (authority, path) = rest.split_at(end);
-    let target = target(one(headers, "x-original-method")?, authority, path)?;
+    let target = target(one(headers, &ORIGINAL_METHOD)?, authority, path)?;
     Ok(Original { target, client: client(headers, trusted)?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), scheme })
 }
 
@@ -79,7 +88,7 @@ pub fn x_original(headers: &HeaderMap, trusted: &[IpNet]) -> Result<Original, De
 /// # Errors
 /// As for [`x_forwarded`]; `X-Forwarded-Proto` and `-For` may be missing.
 pub fn plain(method: &Method, authority: &[u8], path: &[u8], headers: &HeaderMap, trusted: &[IpNet]) -> Result<Original, DenyReason> {
-    let scheme = if headers.contains_key("x-forwarded-proto") { Scheme::parse(one(headers, "x-forwarded-proto")?)? } else { Scheme::HTTPS };
+    let scheme = if headers.contains_key(&FORWARDED_PROTO) { Scheme::parse(one(headers, &FORWARDED_PROTO)?)? } else { Scheme::HTTPS };
     let target = Target::parse(method, authority, path)?;
     Ok(Original { target, client: client(headers, trusted)?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), scheme })
 }
@@ -96,11 +105,11 @@ pub const X_ORIGINAL: &[&str] = &["x-original-url", "x-original-method"];
 
 /// Whether a field is there, once and with a value.
 pub fn is_told(headers: &HeaderMap, name: &&'static str) -> bool {
-    one(headers, name).is_ok() || (*name == "x-forwarded-for" && matches!(told_client(headers, &[]), Told::Client(_)))
+    one(headers, *name).is_ok() || (*name == "x-forwarded-for" && matches!(told_client(headers, &[]), Told::Client(_)))
 }
 
 /// HOOK-02: exactly one value, and not an empty one.
-fn one<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h [u8], DenyReason> {
+fn one(headers: &HeaderMap, name: impl AsHeaderName) -> Result<&[u8], DenyReason> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) if !value.is_empty() => Ok(value.as_bytes()),
@@ -111,7 +120,7 @@ fn one<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h [u8], DenyR
 /// `None` where nobody is told. The last entry is the asking proxy's own.
 fn client(headers: &HeaderMap, trusted: &[IpNet]) -> Result<Option<IpAddr>, DenyReason> {
     let commas = |value: &http::HeaderValue| 1 + value.as_bytes().iter().filter(|b| **b == b',').count();
-    if headers.get_all("x-forwarded-for").iter().map(commas).sum::<usize>() > HOPS {
+    if headers.get_all(&FORWARDED_FOR).iter().map(commas).sum::<usize>() > HOPS {
         return Err(DenyReason::HookSource);
     }
     match told_client(headers, trusted) {
@@ -124,7 +133,7 @@ fn client(headers: &HeaderMap, trusted: &[IpNet]) -> Result<Option<IpAddr>, Deny
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     const FORWARDED: &[(&str, &str)] = &[
         ("x-forwarded-method", "GET"),

@@ -3,18 +3,24 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::dialect::Dialect;
 use super::verdict::Verdict;
-use crate::access_log::{Line, RefusedLine, now_millis};
+use crate::access_log::{Fate, Line, now_millis};
 use crate::log_text::cut;
 use crate::runtime::Runtime;
 
 /// What metrics call the questions of those who may not ask.
 const UNTRUSTED: &str = "untrusted";
+/// Questions that are none: browsers on their way to our own endpoints.
+pub const OWN: &str = "own";
+/// And those that came to nothing.
+pub const UNANSWERED: &str = "unanswered";
 
 /// A question, as far as its port knows it.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    pub dialect: &'static str,
+    /// `None`: no question, but a visit to an endpoint of ours.
+    pub dialect: Option<Dialect>,
     pub peer: IpAddr,
     pub request_id: &'a str,
     pub protocol: &'static str,
@@ -23,8 +29,15 @@ pub struct Asked<'a> {
 
 /// A question that was answered: with `status`, and a body of `sent` bytes.
 pub fn answered(runtime: &Runtime, asked: &Asked<'_>, verdict: &Verdict, status: u16, sent: usize) {
-    let took = asked.started.elapsed().as_secs_f64();
-    runtime.metrics.hook_requests.with_label_values(&[asked.dialect, class(status)]).inc();
+    let label = asked.dialect.map_or(OWN, Dialect::label);
+    match asked.dialect {
+        Some(dialect) if class(status) == "2xx" => runtime.hooks.allowed(dialect, &runtime.metrics.hook_requests),
+        _ => runtime.metrics.hook_requests.with_label_values(&[label, class(status)]).inc(),
+    }
+    let fate = Fate { decision: verdict.decision, status, error: verdict.field };
+    if !fate.is_wanted(runtime.settings.server.access_log) {
+        return;
+    }
     let policy = &runtime.settings.policy;
     let route = verdict.route.and_then(|index| policy.routes().get(index));
     let original = verdict.original.as_ref();
@@ -32,7 +45,7 @@ pub fn answered(runtime: &Runtime, asked: &Asked<'_>, verdict: &Verdict, status:
         time: now_millis(),
         request_id: asked.request_id,
         client: original.map_or(asked.peer, |original| original.client),
-        dialect: Some(asked.dialect),
+        dialect: Some(label),
         method: original.map_or("", |original| cut(original.target.method().as_str())),
         host: original.map_or("", |original| original.target.host().name()),
         path: original.map_or("", |original| cut(original.target.path().as_str())),
@@ -45,7 +58,7 @@ pub fn answered(runtime: &Runtime, asked: &Asked<'_>, verdict: &Verdict, status:
         subject: verdict.identity.as_deref().and_then(|identity| identity.user()).map(cut),
         upstream: None,
         error: verdict.field,
-        duration_ms: (took * 1e6).round() / 1e3,
+        took: asked.started.elapsed(),
         sent: sent as u64,
         shadow: runtime.shadow_lines(verdict.route, &verdict.shadows),
     });
@@ -63,7 +76,7 @@ pub fn failed(runtime: &Runtime, dialect: &'static str, peer: IpAddr, request_id
 
 fn unanswered(runtime: &Runtime, dialect: &str, class: &str, status: Option<u16>, client: IpAddr, request_id: &str, reason: &'static str) {
     runtime.metrics.hook_requests.with_label_values(&[dialect, class]).inc();
-    runtime.access_log.write(&RefusedLine { time: now_millis(), request_id, client, status, decision: "refuse", reason });
+    runtime.log_refused(client, request_id, status, reason);
 }
 
 fn class(status: u16) -> &'static str {

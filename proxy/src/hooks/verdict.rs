@@ -1,6 +1,7 @@
 //! What the gate says about a request that another proxy has, in the form that every dialect is made from.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use doorward_policy::access::{DenyReason, Permit};
 use doorward_policy::identity::Identity;
@@ -8,6 +9,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::original::Original;
 use crate::clock;
+use crate::entropy::RequestId;
 use crate::forward::{cookies_for_app, token_for_app};
 use crate::gate::{Admission, Ask, Outcome, Shadow, Way};
 use crate::manner::Manner;
@@ -21,7 +23,7 @@ use crate::runtime::Runtime;
 pub const DECISION: HeaderName = HeaderName::from_static("x-doorward-decision");
 /// The route that was decided about: a host may choose its upstream by it.
 pub const ROUTE: HeaderName = HeaderName::from_static("x-doorward-route");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What log and metrics are to know of a question.
 #[derive(Debug)]
@@ -61,13 +63,14 @@ impl Allowed {
 }
 
 /// Asks the gate about `original`; `headers` are the client's, as the other proxy passed them on; `way` says what it
-/// demands besides.
+/// demands besides; the question had come when it `started`.
 pub async fn judge(
     runtime: &Runtime,
     original: Result<Original, DenyReason>,
     headers: &HeaderMap,
     way: Way<'_>,
-    request_id: &str,
+    request_id: &RequestId,
+    started: Instant,
 ) -> (Verdict, Answer) {
     let checked = crate::incoming::check_fields(headers, &runtime.settings.server.limits).and(original);
     let original = match checked {
@@ -83,7 +86,6 @@ pub async fn judge(
         return insecure(runtime, original, headers, manner, request_id);
     }
     let ask = Ask { target: &original.target, headers, content: &[], client: original.client, manner, way, request_id, now: clock::now() };
-    let asked = std::time::Instant::now();
     let admission = runtime.admit(&ask).await;
     if !matches!(way, Way::Hook { again: true, .. }) {
         runtime.count(&admission);
@@ -92,7 +94,7 @@ pub async fn judge(
     let (decision, reason, answer) = match outcome {
         Outcome::Forward { permit, known, renewal, until: _, session } => {
             let renewal = renewal.filter(|_| is_personal(runtime, route.zip(rule), headers));
-            runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());
+            runtime.metrics.took(known, started.elapsed().as_secs_f64());
             let token = session.and_then(|live| live.access_token(ask.now));
             let allowed = allowed(runtime, &permit, headers, token.as_deref(), request_id);
             ("allow", known.label(), Answer::Allow(Allowed { renewal: renewal.filter(|_| known == Known::Session), ..allowed }))
@@ -151,10 +153,11 @@ pub fn insecure(runtime: &Runtime, original: Original, headers: &HeaderMap, mann
     (verdict, location.map_or(answer, |location| Answer::Refuse(Reply::redirect(302, &location))))
 }
 
-fn allowed(runtime: &Runtime, permit: &Permit, headers: &HeaderMap, session_token: Option<&str>, request_id: &str) -> Allowed {
+fn allowed(runtime: &Runtime, permit: &Permit, headers: &HeaderMap, session_token: Option<&str>, request_id: &RequestId) -> Allowed {
     let policy = &runtime.settings.policy;
     let names = policy.owned_names().mapped();
-    let mut fields = Vec::with_capacity(names.len() + 4);
+    // With what a dialect adds.
+    let mut fields = Vec::with_capacity(names.len() + 9);
     for name in names {
         let value = permit.edits().iter().find(|(set, _)| *set == name).map(|(_, value)| value.clone());
         // CVE-2026-30851: a name that is missing here leaves the client's own value standing at some hosts.
@@ -164,16 +167,15 @@ fn allowed(runtime: &Runtime, permit: &Permit, headers: &HeaderMap, session_toke
     let cookies = cookies_for_app(headers).and_then(|cookies| HeaderValue::try_from(cookies).ok());
     fields.extend(token.map(|token| (header::AUTHORIZATION, token)));
     fields.extend(cookies.map(|cookies| (header::COOKIE, cookies)));
-    fields.extend(HeaderValue::try_from(&*policy.routes()[permit.route()].name).ok().map(|name| (ROUTE, name)));
-    fields.extend(HeaderValue::try_from(request_id).ok().map(|id| (X_REQUEST_ID, id)));
+    fields.extend(runtime.hooks.route(permit.route()).map(|name| (ROUTE, name)));
+    fields.push((X_REQUEST_ID, request_id.value()));
     Allowed { fields, renewal: None }
 }
 
 /// The 2xx of a check: `status` is the dialect's word for yes.
 pub fn yes(status: u16, allowed: Allowed) -> Reply {
-    let mut reply = Reply { status, fields: Vec::with_capacity(allowed.fields.len() + 4), body: bytes::Bytes::new() };
+    let mut reply = Reply { status, fields: allowed.fields, body: bytes::Bytes::new() };
     uncached(&mut reply, "allow");
-    reply.fields.extend(allowed.fields);
     match allowed.renewal {
         Some(cookie) => reply.text_field(header::SET_COOKIE, &cookie),
         None => reply,
