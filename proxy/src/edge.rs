@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use doorward_policy::access::{DenyReason, Permit};
+use doorward_policy::access::{DenyReason, Passes, Permit};
 use doorward_policy::login::FORM_LIMIT;
 use doorward_policy::request::Target;
 use http::{HeaderMap, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -58,25 +59,30 @@ impl Edge {
 
 #[async_trait]
 impl ProxyHttp for Edge {
-    type CTX = RequestState;
+    /// On the heap: pingora's future of a request has room for it in several places, and is copied whole when it begins.
+    type CTX = Box<RequestState>;
 
-    fn new_ctx(&self) -> RequestState {
-        RequestState::new(self.current.get())
+    fn new_ctx(&self) -> Box<RequestState> {
+        Box::new(RequestState::new(self.current.get()))
     }
 
-    async fn early_request_filter(&self, session: &mut Session, state: &mut RequestState) -> pingora::Result<()> {
+    /// None: pingora's own would be made for every request to compress nothing.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, state: &mut Self::CTX) -> pingora::Result<()> {
         let limits = &state.runtime.settings.server.limits;
-        // pingora's own default is to wait for the next request for ever; and once it is told how long, it forgets that an
-        // HTTP/1.0 client waits for the end of the connection (RFC 9112 §9.3).
-        let goes_on = session.req_header().version != Version::HTTP_10;
-        session.set_keepalive(goes_on.then(|| limits.idle.as_secs().max(1)));
+        // The guard of the connection ends one that waits too long: pingora would make a timer for every request. An HTTP/1.0
+        // client waits for the end of the connection (RFC 9112 §9.3).
+        if session.req_header().version == Version::HTTP_10 {
+            session.set_keepalive(None);
+        }
         session.set_read_timeout(Some(limits.idle));
         session.set_write_timeout(Some(limits.idle));
         Ok(())
     }
 
     /// Reads the request once, decides once. `true`: it was answered here.
-    async fn request_filter(&self, session: &mut Session, state: &mut RequestState) -> pingora::Result<bool> {
+    async fn request_filter(&self, session: &mut Session, state: &mut Self::CTX) -> pingora::Result<bool> {
         let reply = match read(session, state) {
             Err(reason) => {
                 state.outcome("deny", reason.label());
@@ -92,25 +98,25 @@ impl ProxyHttp for Edge {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, state: &mut RequestState) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, state: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
         // INVARIANT: no permit, no peer.
         let Some(permit) = &state.permit else { return Error::e_explain(ErrorType::HTTPStatus(403), "no permit") };
-        let Some(mut peer) = state.runtime.upstreams[permit.route()].as_ref().and_then(|pool| pool.next(&state.tried)) else {
+        let Some(mut chosen) = state.runtime.upstreams[permit.route()].as_ref().and_then(|pool| pool.next(&state.tried)) else {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no server is well");
         };
         // A quiet stream is not a slow answer.
         if state.quiet {
-            peer.options.read_timeout = None;
+            chosen.peer.options.read_timeout = None;
         }
-        state.upstream = Some(peer._address.to_string());
-        Ok(Box::new(peer))
+        state.upstream = Some(chosen.name);
+        Ok(chosen.peer)
     }
 
     async fn upstream_request_filter(
         &self,
         _session: &mut Session,
         upstream: &mut RequestHeader,
-        state: &mut RequestState,
+        state: &mut Self::CTX,
     ) -> pingora::Result<()> {
         let (Some(permit), Some(target)) = (&state.permit, &state.target) else {
             return Error::e_explain(ErrorType::HTTPStatus(403), "no permit");
@@ -119,17 +125,17 @@ impl ProxyHttp for Edge {
         let (Some(pool), Some(settings)) = (&runtime.upstreams[permit.route()], &runtime.settings.routes[permit.route()].upstream) else {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream");
         };
-        let authority = runtime.public_authority(target.host().name());
-        let session_token = state.session.as_ref().and_then(|live| live.access_token(clock::now()));
+        let asked_for = state.session.as_ref().filter(|_| permit.passes() == Passes::OfSession);
+        let session_token = asked_for.and_then(|live| live.access_token(clock::now()));
         let forward = Forward {
             target,
             permit,
             route: &runtime.settings.policy.routes()[permit.route()],
-            settings,
+            rewrite: &settings.rewrite,
             owned: runtime.settings.policy.owned_names(),
             client: state.client,
-            authority: &authority,
-            upstream_host: pool.own_host(),
+            public_port: runtime.settings.server.public_port,
+            host: pool.host(),
             request_id: &state.request_id,
             session_token: session_token.as_deref(),
         };
@@ -145,8 +151,13 @@ impl ProxyHttp for Edge {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        state: &mut RequestState,
+        state: &mut Self::CTX,
     ) -> pingora::Result<()> {
+        // Nothing came, and nothing will: most requests.
+        if end && body.as_ref().is_none_or(Bytes::is_empty) && state.body_seen == 0 {
+            *body = None;
+            return Ok(());
+        }
         state.body_seen += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         // A WebSocket's bytes are no body.
         if state.websocket.is_none() && state.body_limit.is_some_and(|limit| state.body_seen > limit) {
@@ -164,7 +175,7 @@ impl ProxyHttp for Edge {
         Ok(())
     }
 
-    async fn response_filter(&self, session: &mut Session, answer: &mut ResponseHeader, state: &mut RequestState) -> pingora::Result<()> {
+    async fn response_filter(&self, session: &mut Session, answer: &mut ResponseHeader, state: &mut Self::CTX) -> pingora::Result<()> {
         // 100 and 103 come through here too; 101 is final for us.
         if answer.status.is_informational() && answer.status != 101 {
             return forward::strip(answer, &state.runtime);
@@ -191,7 +202,7 @@ impl ProxyHttp for Edge {
         &self,
         _session: &mut Session,
         trailers: &mut HeaderMap,
-        state: &mut RequestState,
+        state: &mut Self::CTX,
     ) -> pingora::Result<Option<Bytes>> {
         forward::trailers(trailers, &state.runtime);
         Ok(None)
@@ -202,7 +213,7 @@ impl ProxyHttp for Edge {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
-        state: &mut RequestState,
+        state: &mut Self::CTX,
     ) -> pingora::Result<Option<Duration>> {
         if let (Some(stream), Some(bytes)) = (&mut state.stream, body) {
             stream.passes(bytes);
@@ -210,7 +221,7 @@ impl ProxyHttp for Edge {
         Ok(None)
     }
 
-    fn fail_to_connect(&self, _session: &mut Session, peer: &HttpPeer, state: &mut RequestState, mut error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(&self, _session: &mut Session, peer: &HttpPeer, state: &mut Self::CTX, mut error: Box<Error>) -> Box<Error> {
         // Nothing was sent yet: another server may be asked, whatever the method; the same one again would only take longer.
         state.tried.extend(peer._address.as_inet());
         let pool = state.permit.as_ref().and_then(|permit| state.runtime.upstreams[permit.route()].as_ref());
@@ -220,7 +231,7 @@ impl ProxyHttp for Edge {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, state: &mut RequestState) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, state: &mut Self::CTX) -> FailToProxy {
         let status = failure_status(error);
         state.error = Some(error_name(error));
         if status > 0 && final_answer(session).is_none() {
@@ -244,7 +255,7 @@ impl ProxyHttp for Edge {
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, state: &mut RequestState) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, state: &mut Self::CTX) {
         state.logged = true;
         state.log(&Finished {
             method: session.req_header().method.as_str(),
@@ -255,7 +266,7 @@ impl ProxyHttp for Edge {
     }
 
     /// pingora's own lines hold raw bytes of requests and addresses of apps; ours say what there is to say.
-    fn suppress_error_log(&self, _session: &Session, _state: &RequestState, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _state: &Self::CTX, _error: &Error) -> bool {
         true
     }
 }
@@ -279,20 +290,19 @@ fn read(session: &Session, state: &mut RequestState) -> Result<Target, DenyReaso
 
 /// Own endpoints first, then the gate.
 async fn decide(session: &mut Session, state: &mut RequestState, target: Target) -> Option<Reply> {
-    let runtime = state.runtime.clone();
-    let target = state.target.insert(target);
-    let content = match login::takes_content(&runtime, target) {
+    let runtime = &state.runtime;
+    let target = &*state.target.insert(target);
+    let content = match login::takes_content(runtime, target) {
         None => Bytes::new(),
         Some(limit) => match body::read(session, limit).await {
             Ok(content) => content,
             Err(fault) => {
                 session.set_keepalive(None);
                 deny(state, fault.reason());
-                return Some(respond::deny(&runtime.pages, plain_asker(state), fault.reason()));
+                return Some(respond::deny(&state.runtime.pages, plain_asker(state), fault.reason()));
             }
         },
     };
-    let Some(target) = &state.target else { return None };
     let ask = Ask {
         target,
         headers: &session.req_header().headers,
@@ -303,23 +313,22 @@ async fn decide(session: &mut Session, state: &mut RequestState, target: Target)
         request_id: &state.request_id,
         now: clock::now(),
     };
-    let known_host = runtime.serves_host(ask.target.host().name());
-    let path = ask.target.path().as_str();
-    if known_host && let Some(rest) = runtime.own_path(path) {
-        let served = login::serve(&runtime, &ask, rest).await;
+    let known_host = || runtime.serves_host(target.host().name());
+    let path = target.path().as_str();
+    if let Some(rest) = runtime.own_path(path).filter(|_| known_host()) {
+        let served = login::serve(runtime, &ask, rest).await;
         state.decision = "own";
         state.reason = served.reason;
         return Some(served.reply);
     }
-    if known_host && let Some(provider) = runtime.callback_alias(path) {
-        let served = login::serve_callback(&runtime, &ask, provider).await;
+    if let Some(provider) = runtime.callback_alias(path).filter(|_| known_host()) {
+        let served = login::serve_callback(runtime, &ask, provider).await;
         state.decision = "own";
         state.reason = served.reason;
         return Some(served.reply);
     }
-    let asked = Instant::now();
     let admission = runtime.admit(&ask).await;
-    let waiting = login::form::waits(&runtime, &ask, &admission);
+    let waiting = login::form::waits(runtime, &ask, &admission);
     runtime.count(&admission);
     state.route = admission.route;
     state.rule = admission.rule;
@@ -327,7 +336,7 @@ async fn decide(session: &mut Session, state: &mut RequestState, target: Target)
     state.shadows = admission.shadows;
     match admission.outcome {
         Outcome::Forward { permit, known, renewal, until, session } => {
-            runtime.metrics.overhead(known).observe(asked.elapsed().as_secs_f64());
+            runtime.metrics.took(known, state.started.elapsed().as_secs_f64());
             state.decision = "allow";
             state.reason = known.label();
             state.renewal = renewal;
@@ -341,7 +350,7 @@ async fn decide(session: &mut Session, state: &mut RequestState, target: Target)
             state.reason = reason;
             let Some(waiting) = waiting else { return Some(reply) };
             let kept = match body::read(session, FORM_LIMIT).await {
-                Ok(content) => login::form::keep(&runtime, waiting, &content).await,
+                Ok(content) => login::form::keep(runtime, waiting, &content).await,
                 Err(_) => {
                     session.set_keepalive(None);
                     None

@@ -1,9 +1,12 @@
 //! Random bytes from the operating system, through aws-lc.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use serde::{Serialize, Serializer};
 
 /// The random source failed: the caller refuses; there is no weaker one to fall back to.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -40,10 +43,51 @@ impl RequestIds {
         Ok(Self { start: u64::from_be_bytes(random()?), next: AtomicU64::new(0) })
     }
 
-    /// The next id: 24 hexadecimal digits.
-    pub fn next(&self) -> String {
-        let count = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}{:08x}", self.start, count & 0xffff_ffff)
+    /// The next id.
+    pub fn next(&self) -> RequestId {
+        let count = self.next.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff;
+        let mut text = [0; 24];
+        write_hex(&mut text[..16], self.start);
+        write_hex(&mut text[16..], count);
+        RequestId(text)
+    }
+}
+
+/// The last digits of a number, as many as there is room for.
+fn write_hex(room: &mut [u8], mut number: u64) {
+    for digit in room.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
+    }
+}
+
+/// 24 hexadecimal digits. Every request has one, so it lives where the request does and not on the heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId([u8; 24]);
+
+impl RequestId {
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// As a field carries it.
+    pub fn value(&self) -> HeaderValue {
+        // Digits are good in any field.
+        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+impl Serialize for RequestId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl Deref for RequestId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -62,8 +106,11 @@ mod tests {
     #[test]
     fn request_ids_are_unique_and_of_one_length() {
         let ids = RequestIds::new().unwrap();
-        let drawn: HashSet<String> = (0..1000).map(|_| ids.next()).collect();
+        let drawn: HashSet<RequestId> = (0..1000).map(|_| ids.next()).collect();
         assert_eq!(drawn.len(), 1000);
-        assert!(drawn.iter().all(|id| id.len() == 24));
+        assert!(drawn.iter().all(|id| id.len() == 24 && id.bytes().all(|digit| digit.is_ascii_hexdigit())));
+        let ids = RequestIds { start: 0x0123_4567_89ab_cdef, next: AtomicU64::new(0x1_0000_00ff) };
+        assert_eq!((&*ids.next(), &*ids.next()), ("0123456789abcdef000000ff", "0123456789abcdef00000100"));
+        assert_eq!(ids.next().value(), "0123456789abcdef00000101");
     }
 }

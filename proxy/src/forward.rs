@@ -2,10 +2,11 @@
 //! nothing a client nominates can take our fields away again (CVE-2026-105299).
 
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use doorward_config::settings::{Rewrite, Upstream, UpstreamHost};
+use doorward_config::settings::Rewrite;
 use doorward_policy::access::{Passes, Permit, Route};
 use doorward_policy::cookies::{set_cookie_name, without_ours};
 use doorward_policy::cors::{Cors, PreflightBy};
@@ -13,9 +14,11 @@ use doorward_policy::credential::{Authorization, RawToken};
 use doorward_policy::headers::{OwnedNames, forged};
 use doorward_policy::request::Target;
 use doorward_policy::session::is_own_cookie;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::Uri;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use crate::entropy::RequestId;
 use crate::gate::cookie_fields;
 use crate::runtime::Runtime;
 use crate::state::RequestState;
@@ -26,12 +29,14 @@ pub struct Forward<'f> {
     pub target: &'f Target,
     pub permit: &'f Permit,
     pub route: &'f Route,
-    pub settings: &'f Upstream,
+    pub rewrite: &'f Rewrite,
     pub owned: &'f OwnedNames,
     pub client: IpAddr,
-    pub authority: &'f str,
-    pub upstream_host: &'f str,
-    pub request_id: &'f str,
+    /// Where browsers reach us.
+    pub public_port: u16,
+    /// What the app is told as `Host`; `None`: what the client asked for.
+    pub host: Option<&'f HeaderValue>,
+    pub request_id: &'f RequestId,
     /// The access token of the session that was presented.
     pub session_token: Option<&'f str>,
 }
@@ -47,50 +52,89 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// Fields that every request gains, besides those of its identity: `Host` among them.
+const TOLD: usize = 6;
+
 /// Strips, then sets. Runs again for every server that is tried, with the same result.
 ///
 /// # Errors
 /// pingora's, for a field that is no field; the request is then not sent.
 pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::Result<()> {
-    // Strip before setting: a value we do not set must not come from the client.
-    let gone: Vec<HeaderName> = forged(&upstream.headers, forward.owned, &forward.route.keep_headers).cloned().collect();
+    // Taken apart: pingora keeps how a client spelled each name, and for that it makes two strings of every field that is set
+    // and looks it up twice. Names reach the app in lower case instead, as over HTTP/2 (RFC 9113 §8.2).
+    let blank = RequestHeader::from(http::Request::new(()).into_parts().0);
+    let mut parts = http::request::Parts::from(std::mem::replace(upstream, blank));
+    let headers = &mut parts.headers;
+    // Strip before setting: a value we do not set must not come from the client. As a rule there is nothing to collect.
+    let gone: Vec<HeaderName> = forged(headers, forward.owned, &forward.route.keep_headers).cloned().collect();
     for name in &gone {
-        upstream.remove_header(name);
+        headers.remove(name);
     }
     // RFC 9110 §11.7: for the proxy it is sent to, which is us. pingora ends these from HTTP/1.1 only.
-    upstream.remove_header(&header::PROXY_AUTHORIZATION);
-    upstream.remove_header(&header::PROXY_AUTHENTICATE);
-    let token = token_for_app(&upstream.headers, forward.permit, forward.session_token);
-    upstream.remove_header(&header::AUTHORIZATION);
-    if let Some(token) = token {
-        upstream.insert_header(header::AUTHORIZATION, token)?;
-    }
-    let cookies = cookies_for_app(&upstream.headers);
-    upstream.remove_header(&header::COOKIE);
-    if let Some(cookies) = cookies {
-        upstream.insert_header(header::COOKIE, cookies)?;
-    }
-    // The path that was decided about is the path that is sent.
-    let path = path_and_query(forward.target, &forward.settings.rewrite);
-    let uri = http::Uri::try_from(path.as_ref())
-        .map_err(|error| pingora::Error::because(pingora::ErrorType::InternalError, "rewritten path", error))?;
-    upstream.set_uri(uri);
-    let host = match &forward.settings.host {
-        UpstreamHost::Keep => forward.authority,
-        UpstreamHost::Upstream => forward.upstream_host,
-        UpstreamHost::Fixed(name) => name,
-    };
-    upstream.insert_header(header::HOST, host)?;
-    let client = forward.client.to_string();
-    upstream.insert_header(X_REAL_IP, &client)?;
-    upstream.insert_header(X_FORWARDED_FOR, client)?;
-    upstream.insert_header(X_FORWARDED_PROTO, "https")?;
-    upstream.insert_header(X_FORWARDED_HOST, forward.authority)?;
-    upstream.insert_header(X_REQUEST_ID, forward.request_id)?;
+    headers.remove(header::PROXY_AUTHORIZATION);
+    headers.remove(header::PROXY_AUTHENTICATE);
+    let token = token_for_app(headers, forward.permit, forward.session_token);
+    set(headers, header::AUTHORIZATION, token.map(HeaderValue::try_from))?;
+    let cookies = cookies_for_app(headers);
+    set(headers, header::COOKIE, cookies.map(HeaderValue::try_from))?;
+    headers.reserve(TOLD + forward.permit.edits().iter().count());
+    let authority = public_authority(headers.get(header::HOST), forward.target, forward.public_port)?;
+    let client = address(forward.client);
+    headers.insert(header::HOST, forward.host.unwrap_or(&authority).clone());
+    headers.insert(X_REAL_IP, client.clone());
+    headers.insert(X_FORWARDED_FOR, client);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(X_FORWARDED_HOST, authority);
+    headers.insert(X_REQUEST_ID, forward.request_id.value());
     for (name, value) in forward.permit.edits().iter() {
-        upstream.insert_header(name.clone(), value.clone())?;
+        headers.insert(name, value.clone());
+    }
+    parts.uri = address_at_app(parts.uri, forward.target, forward.rewrite)?;
+    *upstream = RequestHeader::from(parts);
+    Ok(())
+}
+
+/// Takes what the client sent under a name; what is set instead is set once.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<Result<HeaderValue, InvalidHeaderValue>>) -> pingora::Result<()> {
+    match value {
+        None => drop(headers.remove(name)),
+        Some(value) => drop(headers.insert(name, value.map_err(no_field)?)),
     }
     Ok(())
+}
+
+fn no_field(error: impl Into<http::Error>) -> Box<pingora::Error> {
+    pingora::Error::because(pingora::ErrorType::InternalError, "a field for the app", error.into())
+}
+
+/// The host as it stands in the address bar. As a rule the client wrote just that, and its field is shared.
+fn public_authority(written: Option<&HeaderValue>, target: &Target, port: u16) -> pingora::Result<HeaderValue> {
+    let host = target.host();
+    match written.filter(|written| host.is_said_by(written.as_bytes(), port)) {
+        Some(written) => Ok(written.clone()),
+        None if port == 443 => HeaderValue::try_from(host.name()).map_err(no_field),
+        None => HeaderValue::try_from(format!("{}:{port}", host.name())).map_err(no_field),
+    }
+}
+
+/// An address as a field carries it.
+fn address(client: IpAddr) -> HeaderValue {
+    // As long as an IPv6 address can be.
+    let mut text = std::io::Cursor::new([0; 39]);
+    // Neither can fail: there is room for every address, and it is good in a field.
+    let _ = write!(text, "{client}");
+    let length = usize::try_from(text.position()).unwrap_or_default();
+    HeaderValue::from_bytes(&text.get_ref()[..length]).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The path that was decided about is the path that is sent. Where the client wrote it so, and no prefix is replaced, its own
+/// is sent on: the comparison says that it is the same.
+fn address_at_app(asked: Uri, target: &Target, rewrite: &Rewrite) -> pingora::Result<Uri> {
+    let same = |asked: &http::uri::PathAndQuery| asked.path() == target.path().as_str() && asked.query() == target.query();
+    match asked.into_parts().path_and_query {
+        Some(asked) if matches!(rewrite, Rewrite::Keep) && same(&asked) => Ok(Uri::from(asked)),
+        _ => Uri::try_from(path_and_query(target, rewrite).as_ref()).map_err(no_field),
+    }
 }
 
 /// The `Authorization` that the app gets.
@@ -137,12 +181,13 @@ fn path_and_query<'t>(target: &'t Target, rewrite: &Rewrite) -> Cow<'t, str> {
 /// # Errors
 /// pingora's, for a field that is no field.
 pub fn response(answer: &mut ResponseHeader, state: &mut RequestState) -> pingora::Result<()> {
-    let runtime = state.runtime.clone();
-    strip(answer, &runtime)?;
+    let runtime = &state.runtime;
+    strip(answer, runtime)?;
     if answer.status != 101 {
         end_hops(answer);
     }
-    answer.insert_header(X_REQUEST_ID, state.request_id.as_str())?;
+    // A literal spares pingora one of the two strings that it makes of a field's name.
+    answer.insert_header("x-request-id", state.request_id.value())?;
     if let Some(hsts) = &runtime.settings.server.hsts {
         answer.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.as_str())?;
     }
@@ -152,7 +197,7 @@ pub fn response(answer: &mut ResponseHeader, state: &mut RequestState) -> pingor
         cross_origin(answer, cors, state.origin.as_ref())?;
     }
     if state.permit.as_ref().is_some_and(Permit::authenticated) {
-        keep_out_of_shared_caches(answer, state)?;
+        keep_out_of_shared_caches(answer, state.renewal.take(), state.started)?;
     }
     Ok(())
 }
@@ -174,17 +219,17 @@ fn cross_origin(answer: &mut ResponseHeader, cors: &Cors, origin: Option<&Header
 /// pingora's, for a field that is no field.
 pub fn strip(answer: &mut ResponseHeader, runtime: &Runtime) -> pingora::Result<()> {
     // COOKIE-07: an app cannot set our cookies.
-    let foreign = |value: &&HeaderValue| !is_own_cookie(set_cookie_name(value.as_bytes()));
-    let total = answer.headers.get_all(header::SET_COOKIE).iter().count();
-    let kept: Vec<HeaderValue> = answer.headers.get_all(header::SET_COOKIE).iter().filter(foreign).cloned().collect();
-    if kept.len() < total {
-        runtime.metrics.dropped_cookies.inc_by((total - kept.len()) as u64);
+    let ours = |value: &&HeaderValue| is_own_cookie(set_cookie_name(value.as_bytes()));
+    let dropped = answer.headers.get_all(header::SET_COOKIE).iter().filter(ours).count();
+    if dropped > 0 {
+        runtime.metrics.dropped_cookies.inc_by(dropped as u64);
+        let kept: Vec<HeaderValue> = answer.headers.get_all(header::SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
         answer.remove_header(&header::SET_COOKIE);
         for value in kept {
             answer.append_header(header::SET_COOKIE, value)?;
         }
     }
-    // HDR-06: what we tell the app is not for the browser.
+    // HDR-06: what we tell the app is not for the browser. As a rule there is nothing to collect.
     let owned = runtime.settings.policy.owned_names();
     let told: Vec<HeaderName> = answer.headers.keys().filter(|name| owned.owns(name.as_str())).cloned().collect();
     for name in &told {
@@ -207,17 +252,19 @@ pub fn trailers(fields: &mut HeaderMap, runtime: &Runtime) {
 fn end_hops(answer: &mut ResponseHeader) {
     let nominated = answer.headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
     let nominated = nominated.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok());
-    let mut gone: Vec<HeaderName> = nominated
-        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING && *name != header::CONNECTION)
+    // `keep-alive` and `close` are what is said as a rule, and name no field but one that goes anyway.
+    let gone: Vec<HeaderName> = nominated
+        .filter(|name| {
+            *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING && *name != header::CONNECTION && *name != KEEP_ALIVE
+        })
         .collect();
-    gone.extend([KEEP_ALIVE, PROXY_CONNECTION, header::PROXY_AUTHENTICATE, header::UPGRADE]);
-    for name in &gone {
+    for name in gone.iter().chain(&[KEEP_ALIVE, PROXY_CONNECTION, header::PROXY_AUTHENTICATE, header::UPGRADE]) {
         answer.remove_header(name);
     }
 }
 
 /// CACHE-01: what was made for one person is stored by nobody else, unless the app says it may be.
-fn keep_out_of_shared_caches(answer: &mut ResponseHeader, state: &mut RequestState) -> pingora::Result<()> {
+fn keep_out_of_shared_caches(answer: &mut ResponseHeader, renewal: Option<String>, started: Instant) -> pingora::Result<()> {
     let says = |answer: &ResponseHeader, names: &[&str]| {
         let values = answer.headers.get_all(header::CACHE_CONTROL);
         values.iter().filter_map(|value| value.to_str().ok()).any(|value| {
@@ -228,12 +275,11 @@ fn keep_out_of_shared_caches(answer: &mut ResponseHeader, state: &mut RequestSta
     };
     let public = says(answer, &["public", "s-maxage"]);
     if !public && !says(answer, &["private", "no-store"]) {
-        answer.append_header(header::CACHE_CONTROL, "private")?;
+        answer.append_header(header::CACHE_CONTROL, HeaderValue::from_static("private"))?;
     }
     // SESS-12: a cookie is never put on what a shared cache may keep.
     // An answer that was long in coming may meet a browser that has signed out, or signed in as somebody else, meanwhile.
-    let fresh = state.started.elapsed() < RENEWAL_TIME;
-    if let Some(renewal) = state.renewal.take().filter(|_| !public && fresh) {
+    if let Some(renewal) = renewal.filter(|_| !public && started.elapsed() < RENEWAL_TIME) {
         answer.append_header(header::SET_COOKIE, renewal)?;
     }
     Ok(())
@@ -247,6 +293,47 @@ mod tests {
     fn rewritten(target: &str, from: &str, to: &str) -> String {
         let target = Target::parse(&Method::GET, b"a.example", target.as_bytes()).unwrap();
         path_and_query(&target, &Rewrite::Prefix { from: from.into(), to: to.into() }).into_owned()
+    }
+
+    #[test]
+    fn path_57_what_is_sent_is_what_was_decided_about_whoever_wrote_it() {
+        for (asked, sent) in [
+            ("/items?x=1", "/items?x=1"),
+            ("/items", "/items"),
+            ("/items?", "/items?"),
+            ("/%69tems?x=%2e", "/items?x=%2e"),
+            ("/%e2%9c%93", "/%E2%9C%93"),
+            ("/items?x=/../y", "/items?x=/../y"),
+        ] {
+            let target = Target::parse(&Method::GET, b"a.example", asked.as_bytes()).unwrap();
+            for written in [asked.to_owned(), format!("https://other.example{asked}"), "/something/else".to_owned()] {
+                let uri = address_at_app(written.parse().unwrap(), &target, &Rewrite::Keep).unwrap();
+                assert_eq!(uri.to_string(), sent, "{asked} written as {written}");
+            }
+        }
+    }
+
+    #[test]
+    fn hdr_10_a_field_that_a_client_wrote_is_shared_only_where_it_says_the_same() {
+        let target = |host: &str| Target::parse(&Method::GET, host.as_bytes(), b"/").unwrap();
+        for (written, port, told) in [
+            (Some("app.example"), 443, "app.example"),
+            (Some("app.example:8443"), 8443, "app.example:8443"),
+            (Some("App.Example.:443"), 443, "app.example"),
+            (Some("app.example"), 8443, "app.example:8443"),
+            (None, 443, "app.example"),
+        ] {
+            let field = written.map(HeaderValue::from_static);
+            let authority = public_authority(field.as_ref(), &target(written.unwrap_or("app.example")), port).unwrap();
+            assert_eq!(authority, told, "{written:?} {port}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_every_length_are_told_whole() {
+        for text in ["1.2.3.4", "255.255.255.255", "::1", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "::ffff:255.255.255.255"] {
+            assert_eq!(address(text.parse().unwrap()), text);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! The gate that answers is the one of proxy mode; only where the original request is read, and what yes and no look like,
 //! differs from proxy to proxy: one small file for each. Whoever is not a trusted peer is told nothing.
 
+mod answer;
 mod caddy;
 pub mod dialect;
 pub mod door;
@@ -16,10 +17,13 @@ mod nginx;
 mod oauth2_proxy;
 mod original;
 mod peers;
+mod prepared;
 mod record;
+mod removal;
 mod traefik;
 mod verdict;
 
 pub use door::HookDoor;
 pub use grpc_door::{GrpcListeners, GrpcServing};
 pub use peers::{Peers, SECRET};
+pub use prepared::Prepared;

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use doorward_config::settings::Limits;
 use doorward_policy::access::DenyReason;
 use doorward_policy::request::Target;
-use http::{HeaderMap, HeaderValue, Version, header};
+use http::{HeaderMap, HeaderName, Version, header};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Entries of `X-Forwarded-For` that are looked at.
 const HOPS: usize = 32;
@@ -26,13 +28,19 @@ pub fn target(request: &RequestHeader, limits: &Limits) -> Result<Target, DenyRe
 /// # Errors
 /// [`DenyReason::HeaderTooLarge`], [`DenyReason::BadRequest`].
 pub fn check_fields(headers: &HeaderMap, limits: &Limits) -> Result<(), DenyReason> {
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let mut size = 0;
+    let mut once = [(header::ORIGIN, 0), (header::CONTENT_TYPE, 0), (header::CONTENT_LENGTH, 0)];
+    for (name, value) in headers {
+        size += name.as_str().len() + value.len() + 4;
+        for (deciding, times) in &mut once {
+            *times += usize::from(name == deciding);
+        }
+    }
     // HTTP/2 crumbs count one by one (CVE-2026-47774).
     if headers.len() > limits.header_fields || size > limits.header_bytes {
         return Err(DenyReason::HeaderTooLarge);
     }
-    let twice = |name: header::HeaderName| headers.get_all(name).iter().count() > 1;
-    if [header::ORIGIN, header::CONTENT_TYPE, header::CONTENT_LENGTH].into_iter().any(twice) {
+    if once.iter().any(|(_, times)| *times > 1) {
         return Err(DenyReason::BadRequest);
     }
     Ok(())
@@ -73,8 +81,7 @@ pub enum Told {
 
 /// The last address in `X-Forwarded-For` that is not a trusted proxy's; the first where all are.
 pub fn told_client(headers: &HeaderMap, trusted: &[IpNet]) -> Told {
-    let fields: Vec<&HeaderValue> = headers.get_all("x-forwarded-for").iter().collect();
-    let entries = fields.iter().rev().flat_map(|field| field.as_bytes().rsplit(|b| *b == b','));
+    let entries = headers.get_all(&X_FORWARDED_FOR).iter().rev().flat_map(|field| field.as_bytes().rsplit(|b| *b == b','));
     let mut told = Told::Nobody;
     for (hop, entry) in entries.enumerate() {
         let address = std::str::from_utf8(entry).ok().and_then(|text| text.trim().parse::<IpAddr>().ok());

@@ -40,6 +40,7 @@ pub mod revocations;
 pub mod runtime;
 pub mod serve;
 pub mod sessions;
+mod shares;
 pub mod snippet;
 pub mod state;
 pub mod store;

@@ -9,11 +9,13 @@
 //! head was judged by `doorward_policy::wire`, and that nobody holds a connection without a deadline.
 
 mod acceptor;
+mod ahead;
 mod answer;
 mod caps;
 mod connection;
 mod head_guard;
 mod options;
+mod outgoing;
 mod proxy_protocol;
 mod redirect;
 mod refusal;

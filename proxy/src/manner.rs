@@ -1,6 +1,6 @@
 //! How to talk to whoever asks: a person's browser, a script, a WebSocket, gRPC.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method};
 
 /// Decides about the form of an answer, never about whether it is yes or no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,40 +18,17 @@ pub enum Manner {
 impl Manner {
     /// Reads `Sec-Fetch-*` (Fetch Metadata), then `Accept`.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let text = |name: &'static str| headers.get(name).map(|value| value.as_bytes());
-        // OIDC-19: nobody waits for the answer, so nobody is to be sent anywhere.
-        if is_prefetch(headers) {
-            return Self::Script;
-        }
-        if headers.get(header::UPGRADE).is_some() {
-            return Self::WebSocket;
-        }
-        if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
-            return Self::Grpc;
-        }
-        let safe = matches!(*method, Method::GET | Method::HEAD);
-        match (text("sec-fetch-mode"), text("sec-fetch-dest")) {
-            // OIDC-19: a frame or an image must not start a sign-in.
-            (Some(b"navigate"), None | Some(b"document")) if safe => Self::Navigation,
-            (Some(b"navigate"), _) => Self::Page,
-            (Some(_), _) => Self::Script,
-            (None, _) => match accepts_html(headers) {
-                true if text("x-requested-with").is_some() => Self::Script,
-                true if safe => Self::Navigation,
-                true => Self::Page,
-                false => Self::Script,
-            },
-        }
+        Said::by(headers).manner(method)
     }
 
     /// As another proxy tells it. `Upgrade` is gone by then (RFC 9110 §7.6.1), so a handshake is known by what every one
     /// carries (RFC 6455 §4.1), or by the scheme. A gRPC client reads 401 and 403 too; the 200 it likes better would say yes.
     pub fn told(method: &Method, headers: &HeaderMap, websocket: bool) -> Self {
-        let handshake = [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION];
-        if websocket || handshake.iter().any(|name| headers.contains_key(name)) {
+        let said = Said::by(headers);
+        if websocket || said.handshake {
             return Self::WebSocket;
         }
-        match Self::of(method, headers) {
+        match said.manner(method) {
             Self::Grpc => Self::Script,
             manner => manner,
         }
@@ -63,19 +40,79 @@ impl Manner {
     }
 }
 
+/// What the fields of a request say about who sent it: every request is asked, so they are gone through once, and not looked
+/// up one by one.
+#[derive(Debug, Default)]
+struct Said<'h> {
+    prefetch: bool,
+    upgrade: bool,
+    /// What every WebSocket handshake carries, also behind another proxy.
+    handshake: bool,
+    grpc: bool,
+    html: bool,
+    requested_with: bool,
+    mode: Option<&'h [u8]>,
+    destination: Option<&'h [u8]>,
+}
+
+impl<'h> Said<'h> {
+    fn by(headers: &'h HeaderMap) -> Self {
+        let mut said = Self::default();
+        for (name, value) in headers {
+            let value = value.as_bytes();
+            match name.as_str() {
+                "accept" => said.html |= is_html(value),
+                "content-type" => said.grpc |= value.starts_with(b"application/grpc"),
+                "upgrade" => said.upgrade = true,
+                "sec-websocket-key" | "sec-websocket-version" => said.handshake = true,
+                "sec-fetch-mode" => said.mode = said.mode.or(Some(value)),
+                "sec-fetch-dest" => said.destination = said.destination.or(Some(value)),
+                "x-requested-with" => said.requested_with = true,
+                // Fetch §3.8, and what came before it.
+                "sec-purpose" | "purpose" | "x-moz" => said.prefetch |= begins_with(value.trim_ascii(), b"prefetch"),
+                "x-purpose" => said.prefetch |= begins_with(value.trim_ascii(), b"preview"),
+                _ => {}
+            }
+        }
+        said
+    }
+
+    fn manner(&self, method: &Method) -> Manner {
+        // OIDC-19: nobody waits for the answer, so nobody is to be sent anywhere.
+        if self.prefetch {
+            return Manner::Script;
+        }
+        if self.upgrade {
+            return Manner::WebSocket;
+        }
+        if self.grpc {
+            return Manner::Grpc;
+        }
+        let safe = matches!(*method, Method::GET | Method::HEAD);
+        match (self.mode, self.destination) {
+            // OIDC-19: a frame or an image must not start a sign-in.
+            (Some(b"navigate"), None | Some(b"document")) if safe => Manner::Navigation,
+            (Some(b"navigate"), _) => Manner::Page,
+            (Some(_), _) => Manner::Script,
+            (None, _) if !self.html || self.requested_with => Manner::Script,
+            (None, _) if safe => Manner::Navigation,
+            (None, _) => Manner::Page,
+        }
+    }
+}
+
 /// Whether a browser only looks ahead: nobody has gone there yet (Fetch §3.8, and what came before it).
 pub fn is_prefetch(headers: &HeaderMap) -> bool {
-    let says = |name: &str, word: &[u8]| headers.get(name).is_some_and(|value| begins_with(value.as_bytes().trim_ascii(), word));
-    says("sec-purpose", b"prefetch") || says("purpose", b"prefetch") || says("x-moz", b"prefetch") || says("x-purpose", b"preview")
+    Said::by(headers).prefetch
 }
 
 /// Whether a form takes the whole window along, as a provider's answer by `form_post` does.
 pub fn is_navigation_with_form(headers: &HeaderMap) -> bool {
-    let text = |name: &'static str| headers.get(name).map(|value| value.as_bytes());
-    match (text("sec-fetch-mode"), text("sec-fetch-dest")) {
+    let said = Said::by(headers);
+    match (said.mode, said.destination) {
         (Some(b"navigate"), None | Some(b"document")) => true,
         (Some(_), _) => false,
-        (None, _) => accepts_html(headers),
+        (None, _) => said.html,
     }
 }
 
@@ -86,16 +123,15 @@ fn begins_with(value: &[u8], word: &[u8]) -> bool {
 }
 
 /// `text/html` by name: `*/*` alone is what scripts and curl send.
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT);
-    values
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|part| part.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))))
+fn is_html(accept: &[u8]) -> bool {
+    let mut kinds = accept.split(|b| *b == b',').filter_map(|part| part.split(|b| *b == b';').next());
+    kinds.any(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/html")) && accept.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     fn of(method: Method, fields: &[(&'static str, &'static str)]) -> Manner {

@@ -10,7 +10,8 @@ use doorward_policy::request::Target;
 use doorward_policy::time::Timestamp;
 use http::HeaderValue;
 
-use crate::access_log::{Line, now_millis};
+use crate::access_log::{Fate, Line, now_millis};
+use crate::entropy::RequestId;
 use crate::gate::Shadow;
 use crate::log_text::cut;
 use crate::manner::Manner;
@@ -24,7 +25,7 @@ use crate::streams::StreamEntry;
 pub struct RequestState {
     pub runtime: Arc<Runtime>,
     pub started: Instant,
-    pub request_id: String,
+    pub request_id: RequestId,
     pub client: IpAddr,
     pub manner: Manner,
     /// Of our own pages, where one may be shown.
@@ -49,7 +50,8 @@ pub struct RequestState {
     pub body_seen: u64,
     /// When the first of it came.
     pub body_began: Option<Instant>,
-    pub upstream: Option<String>,
+    /// The server that was chosen last.
+    pub upstream: Option<Arc<str>>,
     /// Servers that could not be connected to.
     pub tried: Vec<SocketAddr>,
     /// When what the request stands on ends.
@@ -137,12 +139,15 @@ impl RequestState {
     /// Counts the request and writes its line.
     pub fn log(&self, finished: &Finished<'_>) {
         let runtime = &self.runtime;
-        let metrics = runtime.metrics.route(self.route);
-        let took = self.started.elapsed().as_secs_f64();
-        metrics.answered(finished.status);
-        metrics.duration.observe(took);
-        let route = self.route.and_then(|index| runtime.settings.policy.routes().get(index));
+        let took = self.started.elapsed();
+        runtime.metrics.answered(self.route, finished.status, took.as_secs_f64());
         let ended = self.stream.as_ref().and_then(StreamEntry::ended);
+        let error = ended.map(|why| why.error()).or(self.error).or(finished.error);
+        let fate = Fate { decision: self.decision, status: finished.status, error };
+        if !fate.is_wanted(runtime.settings.server.access_log) {
+            return;
+        }
+        let route = self.route.and_then(|index| runtime.settings.policy.routes().get(index));
         runtime.access_log.write(&Line {
             time: now_millis(),
             request_id: &self.request_id,
@@ -159,8 +164,8 @@ impl RequestState {
             reason: self.reason,
             subject: self.identity.as_deref().and_then(|identity| identity.user()).map(cut),
             upstream: self.upstream.as_deref(),
-            error: ended.map(|why| why.error()).or(self.error).or(finished.error),
-            duration_ms: (took * 1e6).round() / 1e3,
+            error,
+            took,
             sent: finished.sent,
             shadow: runtime.shadow_lines(self.route, &self.shadows),
         });

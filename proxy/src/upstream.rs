@@ -3,15 +3,17 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use doorward_config::settings::{HealthCheck, Upstream, UpstreamHost, UpstreamProtocol, UpstreamServer};
+use http::HeaderValue;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HttpHealthCheck;
-use pingora::lb::selection::RoundRobin;
-use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
+use pingora::lb::{Backend, Backends, Extensions};
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{ALPN, HttpPeer, PeerOptions};
 use pingora::utils::tls::{WrappedX509, parse_x509};
@@ -28,20 +30,39 @@ const RESOLVE: Duration = Duration::from_secs(10);
 const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
 /// Idle connections to a server are kept this long.
 const IDLE: Duration = Duration::from_secs(60);
-/// Servers tried in turn before giving up on finding one that is well.
-const TRIES: usize = 64;
-
 /// The servers of one route.
 pub struct UpstreamPool {
     name: Box<str>,
     /// What it was made from.
     upstream: Upstream,
-    balancer: LoadBalancer<RoundRobin>,
+    backends: Backends,
+    /// What `backends` holds, made ready for requests: pingora's own selection copies every server that it looks at.
+    servers: ArcSwap<Vec<Server>>,
+    /// How many requests have chosen.
+    turn: AtomicUsize,
     /// Keeps it fresh.
     task: OnceLock<AbortHandle>,
     health: Option<Duration>,
-    pub host: UpstreamHost,
-    own_host: Box<str>,
+    /// What the app is told as `Host`, where that is not what the client asked for.
+    host: Option<HeaderValue>,
+}
+
+/// One server, with everything that a request takes from it.
+struct Server {
+    address: SocketAddr,
+    name: Arc<str>,
+    peer: HttpPeer,
+    /// What its health is asked by.
+    backend: Backend,
+}
+
+/// The server of one request.
+#[derive(Debug)]
+pub struct Chosen {
+    /// On the heap, where pingora wants it.
+    pub peer: Box<HttpPeer>,
+    /// Its address, for the log.
+    pub name: Arc<str>,
 }
 
 impl std::fmt::Debug for UpstreamPool {
@@ -60,21 +81,28 @@ impl UpstreamPool {
         let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref()).map(authorities).transpose()?;
         let template = peer_template(route, upstream, ca);
         let own_host = own_host(upstream);
+        let host = match &upstream.host {
+            UpstreamHost::Keep => None,
+            UpstreamHost::Upstream => Some(own_host.as_str()),
+            UpstreamHost::Fixed(name) => Some(name.as_str()),
+        };
+        let host = host.map(HeaderValue::try_from).transpose().map_err(|error| format!("the host is no host: {error}"))?;
         let known = known.filter(|known| known.upstream.servers == upstream.servers).map(UpstreamPool::addresses).unwrap_or_default();
         let resolver = Resolver { servers: upstream.servers.clone(), template: template.clone(), known };
-        let mut balancer = LoadBalancer::from_backends(Backends::new(Box::new(resolver)));
+        let mut backends = Backends::new(Box::new(resolver));
         if let Some(check) = &upstream.health {
-            balancer.set_health_check(Box::new(health_check(check, upstream, &template, &own_host)?));
+            backends.set_health_check(Box::new(health_check(check, upstream, &template, &own_host)?));
         }
         let health = upstream.health.as_ref().map(|check| check.every);
         Ok(Self {
             name: route.into(),
             upstream: upstream.clone(),
-            balancer,
+            backends,
+            servers: ArcSwap::default(),
+            turn: AtomicUsize::new(0),
             task: OnceLock::new(),
             health,
-            host: upstream.host.clone(),
-            own_host: own_host.into(),
+            host,
         })
     }
 
@@ -89,23 +117,31 @@ impl UpstreamPool {
     }
 
     fn addresses(&self) -> Vec<SocketAddr> {
-        self.balancer.backends().get_backend().iter().filter_map(|backend| backend.addr.as_inet().copied()).collect()
+        self.servers.load().iter().map(|server| server.address).collect()
     }
 
-    /// The next server that is well and not among `tried`, ready to connect to.
-    pub fn next(&self, tried: &[SocketAddr]) -> Option<HttpPeer> {
-        let fresh = |backend: &Backend, well: bool| well && backend.addr.as_inet().is_none_or(|address| !tried.contains(address));
-        self.balancer.select_with(b"", TRIES, fresh)?.ext.get::<HttpPeer>().cloned()
+    /// The next server in turn that is well and not among `tried`, ready to connect to.
+    pub fn next(&self, tried: &[SocketAddr]) -> Option<Chosen> {
+        let servers = self.servers.load();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(servers.len())?;
+        let in_turn = servers[turn..].iter().chain(&servers[..turn]);
+        let server = in_turn.into_iter().find(|server| !tried.contains(&server.address) && self.is_well(server))?;
+        Some(Chosen { peer: Box::new(server.peer.clone()), name: server.name.clone() })
+    }
+
+    /// Nobody is ill who is not looked at.
+    fn is_well(&self, server: &Server) -> bool {
+        self.health.is_none() || self.backends.ready(&server.backend)
     }
 
     /// How many servers there are, well or not.
     pub fn size(&self) -> usize {
-        self.balancer.backends().get_backend().len()
+        self.servers.load().len()
     }
 
-    /// `host:port` of the upstream itself, for `host: upstream`.
-    pub fn own_host(&self) -> &str {
-        &self.own_host
+    /// What the app is told as `Host`; `None`: what the client asked for.
+    pub fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
     }
 
     /// Resolves and checks on `control` for as long as the pool lives. Once for each pool.
@@ -122,17 +158,27 @@ impl UpstreamPool {
             self.resolve().await;
         }
         if self.health.is_some() {
-            self.balancer.backends().run_health_check(true).await;
+            self.backends.run_health_check(true).await;
         }
-        let backends = self.balancer.backends();
-        backends.get_backend().iter().filter(|backend| backends.ready(backend)).count()
+        self.servers.load().iter().filter(|server| self.is_well(server)).count()
     }
 
     /// Looks the names up now; a failure keeps what was known.
     pub async fn resolve(&self) {
-        if let Err(error) = self.balancer.update().await {
+        let found = self.backends.update(|backends| self.servers.store(Arc::new(backends.iter().filter_map(Server::of).collect())));
+        if let Err(error) = found.await {
             tracing::warn!(route = &*self.name, "upstream names could not be resolved: {}", error.etype().as_str());
         }
+    }
+}
+
+impl Server {
+    /// As the resolver made it.
+    fn of(backend: &Backend) -> Option<Self> {
+        let address = *backend.addr.as_inet()?;
+        let peer = backend.ext.get::<HttpPeer>()?.clone();
+        let backend = Backend { ext: Extensions::new(), ..backend.clone() };
+        Some(Self { address, name: address.to_string().into(), peer, backend })
     }
 }
 
@@ -237,6 +283,7 @@ fn authorities(pem: &[u8]) -> Result<Arc<CaType>, String> {
     if parsed.is_empty() { Err("the CA file holds no certificate".into()) } else { Ok(parsed.into()) }
 }
 
+/// `host:port` of the upstream itself.
 fn own_host(upstream: &Upstream) -> String {
     let Some(first) = upstream.servers.first() else { return String::new() };
     let host = if first.host.contains(':') { format!("[{}]", first.host) } else { first.host.clone() };
@@ -268,4 +315,56 @@ fn health_check(check: &HealthCheck, upstream: &Upstream, template: &HttpPeer, o
         }
     }));
     Ok(http)
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_config::settings::Rewrite;
+
+    use super::*;
+
+    fn upstream(ports: &[u16], host: UpstreamHost) -> Upstream {
+        let patience = Duration::from_secs(1);
+        Upstream {
+            servers: ports.iter().map(|port| UpstreamServer { host: "127.0.0.1".to_owned(), port: *port }).collect(),
+            protocol: UpstreamProtocol::Http1,
+            tls: None,
+            host,
+            health: None,
+            connect: patience,
+            read: patience,
+            write: patience,
+            rewrite: Rewrite::Keep,
+        }
+    }
+
+    #[tokio::test]
+    async fn servers_take_turns_and_one_that_was_tried_is_passed_over() {
+        let pool = UpstreamPool::new("app", &upstream(&[1001, 1002, 1003], UpstreamHost::Keep), None).unwrap();
+        assert!(pool.next(&[]).is_none(), "nothing is resolved yet");
+        pool.resolve().await;
+        let chosen = |tried: &[SocketAddr]| pool.next(tried).map(|chosen| chosen.peer._address.as_inet().unwrap().port());
+        let mut turns: Vec<_> = (0..6).map(|_| chosen(&[]).unwrap()).collect();
+        assert_eq!(turns[..3], turns[3..]);
+        turns.sort_unstable();
+        assert_eq!(turns, [1001, 1001, 1002, 1002, 1003, 1003]);
+        let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let tried = [address(1001), address(1003)];
+        assert!((0..3).all(|_| chosen(&tried) == Some(1002)));
+        assert_eq!(chosen(&[address(1001), address(1002), address(1003)]), None);
+    }
+
+    #[tokio::test]
+    async fn a_server_is_told_by_its_address_and_the_app_by_the_host_it_wants() {
+        for (host, told) in [
+            (UpstreamHost::Keep, None),
+            (UpstreamHost::Upstream, Some("127.0.0.1:1001")),
+            (UpstreamHost::Fixed("app.internal".to_owned()), Some("app.internal")),
+        ] {
+            let pool = UpstreamPool::new("app", &upstream(&[1001], host), None).unwrap();
+            pool.resolve().await;
+            assert_eq!(pool.host().map(HeaderValue::as_bytes), told.map(str::as_bytes));
+            assert_eq!(&*pool.next(&[]).unwrap().name, "127.0.0.1:1001");
+        }
+    }
 }

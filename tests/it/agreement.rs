@@ -1,13 +1,15 @@
 //! DECIDE-01: whoever asks, in whichever dialect, gets the decision of proxy mode, and the app is told the same.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use doorward_policy::access::DenyReason;
 use doorward_policy::headers::forged;
 use doorward_policy::request::Target;
 use doorward_proxy::clock;
+use doorward_proxy::entropy::{RequestId, RequestIds};
 use doorward_proxy::forward::{self, Forward};
 use doorward_proxy::gate::{Ask, Outcome, Way};
 use doorward_proxy::hooks::dialect::{self, Dialect, Question};
@@ -20,6 +22,9 @@ use doorward_tests::variety::{self, HOSTS, Holder};
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
+
+/// Of every request: no matter which way asks, apps are to be told the same.
+static ID: LazyLock<RequestId> = LazyLock::new(|| RequestIds::new().expect("random bytes").next());
 
 const REQUESTS: usize = 100_000;
 /// Changing it changes every request; a failure names the one that a request was made from.
@@ -236,12 +241,12 @@ async fn by_proxy(runtime: &Runtime, request: &Request) -> Said {
                 target: &target,
                 permit: &permit,
                 route,
-                settings: runtime.settings.routes[permit.route()].upstream.as_ref().expect("an upstream"),
+                rewrite: &runtime.settings.routes[permit.route()].upstream.as_ref().expect("an upstream").rewrite,
                 owned: runtime.settings.policy.owned_names(),
                 client: request.client,
-                authority: target.host().name(),
-                upstream_host: "app",
-                request_id: "id",
+                public_port: runtime.settings.server.public_port,
+                host: None,
+                request_id: &ID,
                 session_token: None,
             };
             forward::request(&mut head, &forward).expect("fields");
@@ -276,7 +281,8 @@ async fn by_hook(runtime: &Runtime, dialect: Dialect, request: &Request, dice: &
     let in_path = matches!(dialect, Dialect::EnvoyHttp | Dialect::GatewayApi);
     let method = if in_path { request.method.clone() } else { if dice.one_in(2) { Method::GET } else { Method::HEAD } };
     let authority = if in_path { request.host.as_bytes() } else { b"doorward.internal" };
-    let question = Question { runtime, method: &method, authority: Ok(authority), headers: &headers, request_id: "id" };
+    let started = Instant::now();
+    let question = Question { runtime, method: &method, authority: Ok(authority), headers: &headers, request_id: &ID, started };
     let path = if in_path { request.target.as_bytes() } else { b"" };
     let (verdict, reply) = dialect::ask(dialect, &question, path).await;
     let allowed = match dialect {

@@ -312,8 +312,9 @@ impl Scene {
         let text = self.log_text().await;
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let mut lines: Vec<serde_json::Value> = text.lines().map(parse).collect();
-        // Two worlds write: the line of a request may come after that of the next one. Their ids count up; what never became a
-        // request has an id of its own, and stays where it is.
+        // Two worlds write, each when its batch is over: the line of a request may come after that of the next one. Requests' ids
+        // count up; what never became a request has an id of its own, and its time alone says where it belongs.
+        lines.sort_by_key(|line| line["time"].as_u64());
         let requests: Vec<usize> = (0..lines.len()).filter(|at| lines[*at]["method"].is_string()).collect();
         let mut ordered: Vec<serde_json::Value> = requests.iter().map(|at| lines[*at].take()).collect();
         ordered.sort_by_key(|line| line["request_id"].as_str().map(str::to_owned));

@@ -30,7 +30,7 @@ impl Caller {
         let address = session.client_addr();
         let caller = Self {
             client: address.map(ToString::to_string).unwrap_or_default(),
-            request_id: runtime.request_ids.next(),
+            request_id: runtime.request_ids.next().as_str().to_owned(),
             address: address.and_then(|address| Some(address.as_inet()?.ip().to_canonical())),
         };
         if presents(&session.req_header().headers, token) {

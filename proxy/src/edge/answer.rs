@@ -26,7 +26,7 @@ pub(super) async fn write(session: &mut Session, state: &RequestState, reply: Re
     if reply.status != 204 && last.is_empty() {
         answer.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
     }
-    answer.insert_header("x-request-id", state.request_id.as_str())?;
+    answer.insert_header("x-request-id", state.request_id.value())?;
     if let Some(hsts) = &state.runtime.settings.server.hsts {
         answer.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.as_str())?;
     }

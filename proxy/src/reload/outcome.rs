@@ -209,6 +209,7 @@ fn server(before: &Server, next: &Server) -> Vec<&'static str> {
         ("server.pages", before.pages != next.pages),
         ("server.explain_denials", before.explain_denials != next.explain_denials),
         ("server.audit_log", before.audit_log != next.audit_log),
+        ("server.access_log", before.access_log != next.access_log),
     ];
     differing.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

@@ -35,14 +35,15 @@ pub(super) fn token(settings: Settings, question: &Question, token: &str) -> Res
         _ => format!("Bearer {token}"),
     };
     let authorization = Authorization::read(std::iter::once(field.as_bytes()));
-    let Credential::Bearer(raw) = route.accept.choose(authorization, Found::Absent) else {
+    let Credential::Bearer(raw) = route.accept.choose(authorization, || Found::Absent) else {
         return Ok(refused(&settings, question, CredentialFault::MalformedBearer));
     };
     log::to_stderr("doorward=warn,doorward_proxy=warn");
     let tokio = background()?;
     let metrics = Arc::new(Metrics::new(&settings).map_err(|error| Stop::no(error.to_string()))?);
     let providers = route.providers.iter().filter_map(|index| settings.providers.get(*index));
-    let providers = providers.map(|provider| ProviderRuntime::new(provider, Tempo::default(), tokio.handle(), &metrics, None));
+    let remembered = settings.server.limits.remembered;
+    let providers = providers.map(|provider| ProviderRuntime::new(provider, remembered, Tempo::default(), tokio.handle(), &metrics, None));
     let providers: Vec<ProviderRuntime> = providers.collect::<Result<_, _>>().map_err(|fault| Stop::no(fault.to_string()))?;
     let verifiers = providers.iter().filter_map(|provider| provider.bearer.as_ref());
     let found = tokio.block_on(identify_by_one_of(verifiers, raw, settings.policy.mapping(), || false, question.now));
