@@ -1,0 +1,275 @@
+//! A million tokens in a row, each another one: memory is bounded by what is to be remembered, and nothing gets slower.
+//!
+//! Measured in a process of its own, so that what other figures left behind hides no growth.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::{Command, Stdio};
+use std::{env, fs, thread};
+
+use doorward_benches::issuer::{HOST, Issuer};
+use doorward_policy::request::Target;
+use doorward_policy::time::Timestamp;
+use doorward_policy::token::Algorithm;
+use doorward_proxy::access_log::AccessLog;
+use doorward_proxy::clock;
+use doorward_proxy::gate::{Ask, Outcome, Way};
+use doorward_proxy::keys::Tempo;
+use doorward_proxy::manner::Manner;
+use doorward_proxy::runtime::Runtime;
+use http::{HeaderMap, HeaderValue, Method, header};
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use super::{Bar, Bench, Fault, Figure, Row};
+
+/// What the program is told to do in that process.
+pub const COMMAND: &str = "many-tokens";
+const REMEMBERED: u64 = 10_000;
+const TENTHS: u64 = 10;
+/// Signed on every core, then decided about on one; few enough that they are not what memory is needed for.
+const CHUNK: u64 = 20_000;
+const CHUNKS_OF_A_TENTH: u64 = 5;
+const HITS: u32 = 100_000;
+
+/// What happened on the way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManyTokens {
+    pub tokens: u64,
+    pub remembered: u64,
+    /// Resident, before the first token, when as many are remembered as may be, and the most that it was after that.
+    pub bytes_before: u64,
+    pub bytes_full: u64,
+    pub bytes_most: u64,
+    /// CPU time of one decision, in each tenth.
+    pub microseconds: Vec<f64>,
+    /// CPU time of one decision about a token that was seen before, with few remembered and at the end.
+    pub hit_before: f64,
+    pub hit_after: f64,
+}
+
+pub fn figures(_: &Bench<'_>, _: &[Row]) -> Result<Vec<Figure>, Fault> {
+    let mut own = Command::new(env::current_exe()?);
+    let output = own.arg(COMMAND).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("`{COMMAND}` ended with {}", output.status).into());
+    }
+    Ok(serde_json::from_slice::<ManyTokens>(&output.stdout)?.figures())
+}
+
+impl ManyTokens {
+    fn figures(&self) -> Vec<Figure> {
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let grown = self.bytes_most.saturating_sub(self.bytes_full) as f64;
+        let each = self.bytes_full.saturating_sub(self.bytes_before) as f64 / self.remembered as f64;
+        // The first tenth is in part one of a cache that is not full.
+        let (early, late) = (self.microseconds.get(1).copied(), self.microseconds.last().copied());
+        let (early, late) = (early.unwrap_or(f64::NAN), late.unwrap_or(f64::NAN));
+        vec![
+            Figure {
+                name: "many_tokens_memory",
+                value: self.bytes_most as f64 / self.bytes_full as f64,
+                unit: "×",
+                bar: Some(Bar::AtMost(1.1)),
+                note: format!(
+                    "{:.1} MB resident with {} remembered, {:.1} MB more at most in {} tokens",
+                    megabytes(self.bytes_full),
+                    self.remembered,
+                    grown / 1e6,
+                    self.tokens
+                ),
+            },
+            Figure {
+                name: "many_tokens_time",
+                value: late / early,
+                unit: "×",
+                bar: Some(Bar::AtMost(1.1)),
+                note: format!("{late:.1} µs for a token of the last tenth / {early:.1} µs of the second, Ed25519"),
+            },
+            Figure {
+                name: "many_tokens_hit",
+                value: self.hit_after / self.hit_before,
+                unit: "×",
+                bar: Some(Bar::AtMost(1.25)),
+                note: format!("a hit: {:.0} ns at the end / {:.0} ns at the beginning", self.hit_after * 1e3, self.hit_before * 1e3),
+            },
+            Figure { name: "remembered_token", value: each, unit: "bytes", bar: None, note: "resident, for each token remembered".into() },
+        ]
+    }
+}
+
+/// Measures in this process.
+///
+/// # Errors
+/// When a token is refused, or not remembered.
+pub fn measure() -> Result<ManyTokens, Fault> {
+    let (issuer, now) = (Issuer::new(Algorithm::EdDsa)?, clock::now());
+    let folder = tempfile::tempdir()?;
+    let configuration = issuer.configure(folder.path(), &format!("remembered: {REMEMBERED}"))?;
+    let settings = doorward_config::load(&configuration).map_err(|report| report.render(false))?.settings;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = Runtime::new(settings, Tempo::default(), AccessLog::new(std::io::sink()), tokio.handle().clone())?;
+    let gate = Gate { tokio, runtime, now };
+
+    // What signing needs is there before anything is measured.
+    let warm = signed(&issuer, 0, now)?;
+    gate.admit_all(warm[..100].to_vec())?;
+    let hit_before = gate.hit(&warm[0])?;
+    drop(warm);
+    let mut found = ManyTokens {
+        tokens: TENTHS * CHUNKS_OF_A_TENTH * CHUNK,
+        remembered: REMEMBERED,
+        bytes_before: resident()?,
+        bytes_full: 0,
+        bytes_most: 0,
+        microseconds: Vec::new(),
+        hit_before,
+        hit_after: f64::NAN,
+    };
+    let mut last = None;
+    for tenth in 0..TENTHS {
+        let mut busy = 0.0;
+        for chunk in 0..CHUNKS_OF_A_TENTH {
+            let tokens = signed(&issuer, 1 + tenth * CHUNKS_OF_A_TENTH + chunk, now)?;
+            last = tokens.last().cloned();
+            busy += gate.admit_all(tokens)?;
+            found.bytes_most = found.bytes_most.max(resident()?);
+        }
+        found.microseconds.push(busy * 1e6 / (CHUNKS_OF_A_TENTH * CHUNK) as f64);
+        if tenth == 0 {
+            found.bytes_full = found.bytes_most;
+        }
+    }
+    found.hit_after = gate.hit(&last.ok_or("nothing was signed")?)?;
+    Ok(found)
+}
+
+/// A runtime, and a moment that lasts.
+struct Gate {
+    tokio: tokio::runtime::Runtime,
+    runtime: Runtime,
+    now: Timestamp,
+}
+
+impl Gate {
+    /// CPU time for all of them, in seconds. Each must be new.
+    fn admit_all(&self, tokens: Vec<HeaderValue>) -> Result<f64, Fault> {
+        let (before, count) = (self.runtime.metrics.token_cache_misses.get(), tokens.len() as u64);
+        let target = target()?;
+        let mut headers = HeaderMap::new();
+        let took = self.tokio.block_on(async {
+            let began = busy()?;
+            for token in tokens {
+                headers.insert(header::AUTHORIZATION, token);
+                self.passes(&target, &headers).await?;
+            }
+            Ok::<f64, Fault>(busy()? - began)
+        })?;
+        let verified = self.runtime.metrics.token_cache_misses.get() - before;
+        if verified == count { Ok(took) } else { Err(format!("{verified} of {count} new tokens were verified").into()) }
+    }
+
+    /// CPU time of one decision about a token that is remembered, in microseconds.
+    fn hit(&self, token: &HeaderValue) -> Result<f64, Fault> {
+        let before = self.runtime.metrics.token_cache_misses.get();
+        let target = target()?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, token.clone());
+        let took = self.tokio.block_on(async {
+            let mut began = 0.0;
+            for at in 0..HITS + HITS / 10 {
+                if at == HITS / 10 {
+                    began = busy()?;
+                }
+                self.passes(&target, &headers).await?;
+            }
+            Ok::<f64, Fault>(busy()? - began)
+        })?;
+        let remembered = self.runtime.metrics.token_cache_misses.get() == before;
+        if remembered { Ok(took * 1e6 / f64::from(HITS)) } else { Err("a token that was seen just now is not remembered".into()) }
+    }
+
+    async fn passes(&self, target: &Target, headers: &HeaderMap) -> Result<(), Fault> {
+        let ask = Ask {
+            content: &[],
+            target,
+            headers,
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            manner: Manner::Script,
+            way: Way::Proxy,
+            request_id: "figure",
+            now: self.now,
+        };
+        match self.runtime.admit(&ask).await.outcome {
+            Outcome::Forward { .. } => Ok(()),
+            Outcome::Answer { reason, .. } => Err(format!("a good token is refused: {reason}").into()),
+        }
+    }
+}
+
+fn target() -> Result<Target, Fault> {
+    Target::parse(&Method::GET, HOST.as_bytes(), b"/admin/users").map_err(|fault| format!("{fault:?}").into())
+}
+
+/// The tokens of one chunk, as requests carry them.
+fn signed(issuer: &Issuer, chunk: u64, now: Timestamp) -> Result<Vec<HeaderValue>, Fault> {
+    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+    let part = |thread: u64| -> Result<Vec<HeaderValue>, Fault> {
+        let numbers = (chunk * CHUNK..(chunk + 1) * CHUNK).filter(|number| number % threads == thread);
+        numbers.map(|number| Ok(HeaderValue::try_from(format!("Bearer {}", issuer.token(number, now)?))?)).collect()
+    };
+    let parts: Vec<_> = thread::scope(|scope| {
+        let working: Vec<_> = (0..threads).map(|thread| scope.spawn(move || part(thread))).collect();
+        working.into_iter().map(|work| work.join().map_err(|_| Fault::from("signing ended early"))).collect()
+    });
+    let mut tokens = Vec::with_capacity(usize::try_from(CHUNK)?);
+    for part in parts {
+        tokens.extend(part??);
+    }
+    Ok(tokens)
+}
+
+/// CPU time of this thread so far, in seconds: others share the machine.
+fn busy() -> Result<f64, Fault> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    Ok(time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> Result<u64, Fault> {
+    let text = fs::read_to_string("/proc/self/status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("`status` does not say `VmRSS`")?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim_end().parse()?;
+    Ok(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_ratios_of_what_was_measured() {
+        let found = ManyTokens {
+            tokens: 1_000_000,
+            remembered: 10_000,
+            bytes_before: 20_000_000,
+            bytes_full: 60_000_000,
+            bytes_most: 63_000_000,
+            microseconds: vec![50.0, 40.0, 42.0],
+            hit_before: 0.4,
+            hit_after: 0.5,
+        };
+        let values: Vec<(&str, f64, Option<bool>)> =
+            found.figures().iter().map(|figure| (figure.name, figure.value, figure.holds())).collect();
+        assert_eq!(
+            values,
+            [
+                ("many_tokens_memory", 1.05, Some(true)),
+                ("many_tokens_time", 1.05, Some(true)),
+                ("many_tokens_hit", 1.25, Some(true)),
+                ("remembered_token", 4000.0, None),
+            ]
+        );
+        let grown = ManyTokens { bytes_most: 70_000_000, ..found };
+        assert_eq!(grown.figures()[0].holds(), Some(false));
+    }
+}
