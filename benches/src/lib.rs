@@ -1,1 +1,3 @@
-//! See `gate.rs`.
+//! What benches and figures share.
+
+pub mod issuer;
