@@ -114,7 +114,8 @@ impl Tenant {
 
     /// Signs any claims; `header` is laid over `{alg, typ, kid}` and a `null` in it removes a member.
     pub fn sign_with(&self, with: SignWith, header: Value, claims: Value) -> String {
-        lock(&self.shared.keys).sign(with, &header, &claims)
+        let signer = lock(&self.shared.keys).signer(with);
+        signer.sign(&header, &claims)
     }
 
     /// The access token that `persona` (`sub`, e-mail or nickname) would get from a sign-in at the first application.

@@ -158,13 +158,15 @@ impl Shared {
 
     pub(super) fn sign_id_token(&self, grant: &Grant, user: &User) -> String {
         let claims = merged(self.id_claims(grant, user), &self.switches().id_token_over);
-        lock(&self.keys).sign(SignWith::Current, &json!({}), &claims)
+        let signer = lock(&self.keys).signer(SignWith::Current);
+        signer.sign(&json!({}), &claims)
     }
 
     pub(super) fn sign_access_token(&self, claims: Value) -> String {
         let header = self.access_token_header();
         let claims = merged(claims, &self.switches().access_token_over);
-        lock(&self.keys).sign(SignWith::Current, &header, &claims)
+        let signer = lock(&self.keys).signer(SignWith::Current);
+        signer.sign(&header, &claims)
     }
 
     /// The claims that every JWT access token has. Auth0's own profile names the application `azp` and has no `jti`;

@@ -64,8 +64,8 @@ impl KeyRing {
         self.published.iter().map(|key| key.kid.clone()).collect()
     }
 
-    /// `header` is laid over `{alg, typ, kid}`; a `null` removes a member.
-    pub(super) fn sign(&mut self, with: SignWith, header: &Value, claims: &Value) -> String {
+    /// What signs with this key, under the `kid` of a published one. Signing takes a while: it is not done here, where others wait.
+    pub(super) fn signer(&mut self, with: SignWith) -> Signer {
         let (key, kid) = match with {
             SignWith::Current => (self.published[0].clone(), self.published[0].kid.clone()),
             SignWith::Next => (self.published[1].clone(), self.published[1].kid.clone()),
@@ -74,10 +74,7 @@ impl KeyRing {
                 (key, self.published[0].kid.clone())
             }
         };
-        let header = merged(json!({ "alg": "RS256", "typ": "JWT", "kid": kid }), header);
-        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let signature = key.sign(input.as_bytes());
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+        Signer { key, kid }
     }
 
     /// The claims of a token that one of the published keys signed. Times are not looked at.
@@ -91,6 +88,22 @@ impl KeyRing {
             .verify(input.as_bytes(), &decoded(signature)?)
             .ok()?;
         serde_json::from_slice(&decoded(claims)?).ok()
+    }
+}
+
+/// A key, and the name that it goes by.
+pub(super) struct Signer {
+    key: Arc<SigningKey>,
+    kid: String,
+}
+
+impl Signer {
+    /// `header` is laid over `{alg, typ, kid}`; a `null` removes a member.
+    pub(super) fn sign(&self, header: &Value, claims: &Value) -> String {
+        let header = merged(json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid }), header);
+        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let signature = self.key.sign(input.as_bytes());
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
 
