@@ -72,13 +72,7 @@ impl Identity {
     }
 
     /// `signed`: the text of all these claims, where there is one.
-    fn of(
-        proof: Proof,
-        provider: Arc<str>,
-        claims: Map<String, Value>,
-        signed: Option<Box<[u8]>>,
-        mapping: &IdentityMapping,
-    ) -> Self {
+    fn of(proof: Proof, provider: Arc<str>, claims: Map<String, Value>, signed: Option<Box<[u8]>>, mapping: &IdentityMapping) -> Self {
         let text = |path: &crate::claim_path::ClaimPath| text_of(path, &claims).map(|text| Box::from(&*text));
         let permissions = claims.get("permissions").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let permissions = distinct(permissions.map(Into::into).collect());

@@ -28,8 +28,9 @@ impl KeptClaims {
     }
 
     pub(super) fn map(&self) -> &Map<String, Value> {
-        // The same bytes were read by the same function before: they cannot be anything else now.
-        self.read.get_or_init(|| strict_object(&self.text).unwrap_or_default())
+        // The same bytes were read by the same function before: they cannot be anything else now. No claims at all would be an
+        // answer to `when`, and could be a yes; a panic ends the request.
+        self.read.get_or_init(|| strict_object(&self.text).expect("what was a good object is one"))
     }
 }
 

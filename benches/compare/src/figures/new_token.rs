@@ -29,7 +29,8 @@ pub fn figures(bench: &Bench<'_>, rows: &[Row]) -> Result<Vec<Figure>, Fault> {
     }
     let median = |values: Vec<f64>| Spread::of(values).map_or(f64::NAN, |spread| spread.median);
     let (new, seen, raw) = (median(new), median(seen), median(raw));
-    let note = format!("({new:.2} µs new − {seen:.2} µs seen) / {raw:.2} µs for one RS256 verification; as many as are remembered came before");
+    let note =
+        format!("({new:.2} µs new − {seen:.2} µs seen) / {raw:.2} µs for one RS256 verification; as many as are remembered came before");
     Ok(vec![Figure { name: "new_token_to_verification", value: (new - seen) / raw, unit: "×", bar: Some(Bar::AtMost(1.25)), note }])
 }
 

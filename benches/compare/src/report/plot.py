@@ -53,7 +53,7 @@ for side in axes.spines.values():
 figure.text(0.01, 0.99, "What a request costs", va="top", fontsize=13, fontweight="bold", color=INK)
 legend = [plot.Rectangle((0, 0), 1, 1, color=each) for each in (OURS, BARE, THEIRS)]
 names = ["Doorward", "pingora with nothing of ours (dashed: as a proxy)", "others"]
-axes.legend(legend, names, loc="lower right" if limit == max(costs) else "upper right", frameon=False, labelcolor=INK)
+axes.legend(legend, names, loc="upper right", frameon=False, labelcolor=INK)
 figure.text(0.99, 0.99, report["machine"], va="top", ha="right", fontsize=8, color=QUIET)
 figure.tight_layout(rect=(0, 0, 1, 0.97))
 figure.savefig(os.path.join(sys.argv[2], "latest.svg"), facecolor="white", metadata={"Date": None})
