@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::token::{Claim, ClaimsSet};
+
 /// A compiled claim path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimPath {
@@ -99,6 +101,38 @@ impl ClaimPath {
         }
     }
 
+    /// [`Self::each`] of claims however they are kept.
+    pub fn each_claim<'c>(&self, claims: &'c impl ClaimsSet, visit: &mut dyn FnMut(Claim<'c>)) {
+        if let Some(claim) = self.whole.as_ref().and_then(|whole| claims.claim(whole)) {
+            if !claim.is_null() {
+                visit(claim);
+            }
+            return;
+        }
+        let Some((Step::Name(name) | Step::Token(name), rest)) = self.steps.split_first() else { return };
+        match (claims.claim(name), rest) {
+            (Some(Claim::Value(value)), _) => walk(value, rest, &mut |value| visit(Claim::Value(value))),
+            (Some(claim), []) => visit(claim),
+            (Some(Claim::Texts(texts)), [Step::All]) => texts.iter().for_each(|text| visit(Claim::Text(text))),
+            (Some(Claim::Texts(texts)), [Step::Index(at)]) => texts.get(*at).into_iter().for_each(|text| visit(Claim::Text(text))),
+            (Some(Claim::Texts(texts)), [Step::Token(digits)]) => {
+                array_index(digits).and_then(|at| texts.get(at)).into_iter().for_each(|text| visit(Claim::Text(text)));
+            }
+            // A text has nothing in it.
+            (Some(Claim::Text(_) | Claim::Texts(_)) | None, _) => {}
+        }
+    }
+
+    /// [`Self::one`] of claims however they are kept.
+    pub fn one_claim<'c>(&self, claims: &'c impl ClaimsSet) -> Option<Claim<'c>> {
+        let (mut found, mut count) = (None, 0usize);
+        self.each_claim(claims, &mut |claim| {
+            count += 1;
+            found = Some(claim);
+        });
+        if count == 1 { found } else { None }
+    }
+
     /// The value, for keeping: a path with `[*]` gives the list of all it leads to, however many they are. `None` where there
     /// is nothing.
     pub fn gathered(&self, claims: &Map<String, Value>) -> Option<Value> {
@@ -112,11 +146,10 @@ impl ClaimPath {
     }
 
     /// Calls `visit` with every string the path leads to; an array gives its elements.
-    pub fn each_text<'c>(&self, claims: &'c Map<String, Value>, visit: &mut dyn FnMut(&'c str)) {
-        self.each(claims, &mut |value| match value {
-            Value::String(text) => visit(text),
-            Value::Array(items) => items.iter().filter_map(Value::as_str).for_each(&mut *visit),
-            _ => {}
+    pub fn each_text<'c>(&self, claims: &'c impl ClaimsSet, visit: &mut dyn FnMut(&'c str)) {
+        self.each_claim(claims, &mut |claim| match claim.as_str() {
+            Some(text) => visit(text),
+            None => _ = claim.each_item(&mut |item| item.into_iter().for_each(&mut *visit)),
         });
     }
 

@@ -6,6 +6,7 @@ mod context;
 mod conversion;
 mod kept;
 mod mapping;
+mod names;
 mod operator;
 
 pub use attribute::{AmrRule, Attribute, AttributeMapping, AttributeSource, AttributeType, ClaimSource, RESERVED};
@@ -13,10 +14,11 @@ pub use condition::{Condition, ConditionFault};
 pub use context::{DropReason, Dropped, Sources};
 pub(crate) use mapping::text_of;
 pub use mapping::{IdentityMapping, NoRoles, ProfileField, RoleRule, RoleSource, SourcedRole, UserId};
+pub use names::Names;
 pub(crate) use operator::contains_any;
 pub use operator::{Bound, OPERATORS, Operator, Pattern, is_large_regex};
 
-use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -24,8 +26,9 @@ use serde_json::{Map, Value};
 use crate::expression::IdentityFacts;
 use crate::headers::PreparedEdits;
 use crate::session::Session;
-use crate::token::VerifiedToken;
+use crate::token::{Claim, ClaimsSet, TokenClaims, VerifiedToken};
 use kept::KeptClaims;
+use names::{Gathering, Texts};
 
 /// What stands behind an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +45,13 @@ pub struct Identity {
     proof: Proof,
     provider: Arc<str>,
     claims: KeptClaims,
-    user: Option<Box<str>>,
-    email: Option<Box<str>>,
     email_is_verified: bool,
-    name: Option<Box<str>>,
     provider_session: Option<Box<str>>,
-    roles: Vec<Box<str>>,
-    permissions: Vec<Box<str>>,
-    scopes: Vec<Box<str>>,
+    /// The user, the e-mail address and the name, in this order; then those:
+    texts: Texts,
+    roles: Range<usize>,
+    permissions: Range<usize>,
+    scopes: Range<usize>,
     facts: IdentityFacts,
     prepared: PreparedEdits,
 }
@@ -57,43 +59,52 @@ pub struct Identity {
 impl Identity {
     /// The caller behind a verified access token of `provider`.
     pub fn from_token(provider: impl Into<Arc<str>>, token: VerifiedToken, mapping: &IdentityMapping) -> Self {
-        let (claims, text) = token.into_parts();
-        Self::of(Proof::Bearer, provider.into(), claims, text, mapping)
+        let provider = provider.into();
+        match token.into_claims() {
+            TokenClaims::Said { said, whole: Some(whole), .. } => {
+                Self::of(Proof::Bearer, provider, &said, KeptClaims::in_token(whole), mapping)
+            }
+            TokenClaims::Said { said, whole: None, .. } => Self::read(Proof::Bearer, provider, said.to_map().into_owned(), mapping),
+            TokenClaims::Mapped(claims) => Self::read(Proof::Bearer, provider, claims, mapping),
+        }
     }
 
     /// The user of a live session.
     pub fn from_session(session: Session, mapping: &IdentityMapping) -> Self {
         let (provider, provider_session) = (session.provider.clone(), session.provider_session.clone());
-        Self { provider_session, ..Self::read(Proof::Session, &provider, session.claims, mapping) }
+        Self { provider_session, ..Self::read(Proof::Session, &*provider, session.claims, mapping) }
     }
 
-    pub(crate) fn read(proof: Proof, provider: &str, claims: Map<String, Value>, mapping: &IdentityMapping) -> Self {
-        Self::of(proof, provider.into(), claims, None, mapping)
+    pub(crate) fn read(proof: Proof, provider: impl Into<Arc<str>>, claims: Map<String, Value>, mapping: &IdentityMapping) -> Self {
+        let identity = Self::of(proof, provider.into(), &claims, KeptClaims::default(), mapping);
+        Self { claims: KeptClaims::of(claims), ..identity }
     }
 
-    /// `signed`: the text of all these claims, where there is one.
-    fn of(proof: Proof, provider: Arc<str>, claims: Map<String, Value>, signed: Option<Box<[u8]>>, mapping: &IdentityMapping) -> Self {
-        let text = |path: &crate::claim_path::ClaimPath| text_of(path, &claims).map(|text| Box::from(&*text));
-        let permissions = claims.get("permissions").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let permissions = distinct(permissions.map(Into::into).collect());
+    fn of(proof: Proof, provider: Arc<str>, said: &impl ClaimsSet, claims: KeptClaims, mapping: &IdentityMapping) -> Self {
+        let mut texts = Gathering::new(256, 16);
+        texts.text(mapping.user.of(said).as_deref());
+        texts.text(text_of(&mapping.email, said).as_deref());
+        texts.text(text_of(&mapping.name, said).as_deref());
+        let roles = texts.names(|each| mapping.each_role(said, &mut |role, _| each(role)));
+        let permissions = texts.names(|each| {
+            let mut each = |name: Option<&str>| name.into_iter().for_each(&mut *each);
+            said.claim("permissions").into_iter().for_each(|claim| _ = claim.each_item(&mut each));
+        });
         // RFC 6749 §3.3: names separated by single spaces.
-        let scopes = claims.get("scope").and_then(Value::as_str).into_iter().flat_map(|names| names.split(' '));
-        let scopes = distinct(scopes.map(Into::into).collect());
+        let scopes = texts.names(|each| said.text("scope").into_iter().flat_map(|names| names.split(' ')).for_each(each));
         Self {
             proof,
             provider,
-            user: mapping.user.of(&claims).map(|user| Box::from(&*user)),
-            email: text(&mapping.email),
             // The provider vouches for its own `email` claim, not for another that the operator chose.
-            email_is_verified: mapping.email.as_str() == "email" && claims.get("email_verified") == Some(&Value::Bool(true)),
-            name: text(&mapping.name),
-            provider_session: claims.get("sid").and_then(Value::as_str).map(Into::into),
-            roles: mapping.roles_of(&claims),
+            email_is_verified: mapping.email.as_str() == "email" && said.claim("email_verified").is_some_and(Claim::is_true),
+            provider_session: said.text("sid").map(Into::into),
+            texts: texts.done(),
+            roles,
             permissions,
             scopes,
             facts: IdentityFacts::default(),
             prepared: PreparedEdits::default(),
-            claims: KeptClaims::new(signed, claims),
+            claims,
         }
     }
 
@@ -111,11 +122,11 @@ impl Identity {
     }
 
     pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.texts.get(0)
     }
 
     pub fn email(&self) -> Option<&str> {
-        self.email.as_deref()
+        self.texts.get(1)
     }
 
     /// The provider says that the address is this person's. Absent is no.
@@ -124,7 +135,7 @@ impl Identity {
     }
 
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.texts.get(2)
     }
 
     /// The provider's own name for its session with this user (`sid`, OIDC Front-Channel Logout 1.0 §3).
@@ -132,25 +143,25 @@ impl Identity {
         self.provider_session.as_deref()
     }
 
-    pub fn roles(&self) -> &[Box<str>] {
-        &self.roles
+    pub fn roles(&self) -> Names<'_> {
+        self.texts.names(self.roles.clone())
     }
 
     /// What oauth2-proxy calls groups: the roles, then what the `groups` claim adds.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         let claimed = self.claims().get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let new = |group: &&str| !group.is_empty() && !self.roles.iter().any(|role| **role == **group);
-        self.roles.iter().map(AsRef::as_ref).chain(claimed.filter(new))
+        let roles = self.roles();
+        roles.iter().chain(claimed.filter(move |group| !group.is_empty() && !roles.contains(group)))
     }
 
     /// Auth0's `permissions` claim.
-    pub fn permissions(&self) -> &[Box<str>] {
-        &self.permissions
+    pub fn permissions(&self) -> Names<'_> {
+        self.texts.names(self.permissions.clone())
     }
 
     /// RFC 8693 §4.2 `scope`.
-    pub fn scopes(&self) -> &[Box<str>] {
-        &self.scopes
+    pub fn scopes(&self) -> Names<'_> {
+        self.texts.names(self.scopes.clone())
     }
 
     pub fn claims(&self) -> &Map<String, Value> {
@@ -165,45 +176,5 @@ impl Identity {
     /// What apps are told of it, as far as that was made before.
     pub(crate) fn prepared(&self) -> &PreparedEdits {
         &self.prepared
-    }
-}
-
-/// So many names are compared with each other sooner than a set of them is made.
-const FEW: usize = 16;
-
-/// Each name once, in the order of first appearance; an empty name is no name (an empty role must never match an empty rule).
-fn distinct(names: Vec<Box<str>>) -> Vec<Box<str>> {
-    if names.len() <= FEW {
-        let mut kept: Vec<Box<str>> = Vec::with_capacity(names.len());
-        for name in names {
-            if !name.is_empty() && !kept.contains(&name) {
-                kept.push(name);
-            }
-        }
-        return kept;
-    }
-    // Tokens may have thousands: each is looked up, not compared with all before it.
-    let mut seen: HashSet<&str> = HashSet::with_capacity(names.len());
-    let first: Vec<bool> = names.iter().map(|name| !name.is_empty() && seen.insert(name)).collect();
-    names.into_iter().zip(first).filter_map(|(name, first)| first.then_some(name)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_kept_once_in_the_order_of_their_first_appearance() {
-        for count in [0, 1, FEW, FEW + 1, 1000] {
-            let names = (0..count).map(|at| if at % 5 == 3 { Box::from("") } else { format!("n{}", at * 7 % 11).into() });
-            let names: Vec<Box<str>> = names.collect();
-            let mut expected: Vec<Box<str>> = Vec::new();
-            names.iter().filter(|name| !name.is_empty()).for_each(|name| {
-                if !expected.contains(name) {
-                    expected.push(name.clone());
-                }
-            });
-            assert_eq!(distinct(names), expected, "{count}");
-        }
     }
 }

@@ -7,21 +7,26 @@ mod claims;
 mod header;
 mod json;
 mod keys;
+mod said;
 mod static_key;
 mod vouching;
 
 pub use claims::{AccessTokenProfile, IdTokenExpectation, LEEWAY, Nonce, access_token_hash_matches, is_of_organization};
+pub use header::Header;
 pub use keys::{Algorithm, KeySet, KeySetFault};
+pub(crate) use said::Said;
+pub use said::{Claim, ClaimsSet, Texts};
 pub use static_key::{StaticKey, StaticKeyFault};
 pub use vouching::Vouched;
+
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
 use crate::credential::{RawToken, TOKEN_LIMIT};
 use crate::login::{LogoutExpectation, LogoutToken};
 use crate::time::Timestamp;
-pub(crate) use claims::{audience, check_issuer, check_subject, check_times, check_types, time};
-use header::Header;
+pub(crate) use claims::{check_audience, check_issuer, check_subject, check_times, check_types, time};
 
 /// Tokens that sit on this side of a check are told apart by their header's `typ` (RFC 8725 §3.11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,19 +44,31 @@ pub enum TokenType {
 /// A token whose structure and header were read; its claims are out of reach until it is verified.
 #[derive(Debug)]
 pub struct UnverifiedToken<'t> {
+    raw: RawToken<'t>,
     signed: &'t [u8],
     payload: &'t str,
     signature: Vec<u8>,
-    header: Header,
+    header: Arc<Header>,
 }
 
 /// Claims whose signature, issuer, audience, type and times were checked. Only made by verifying.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct VerifiedToken {
-    claims: Map<String, Value>,
-    /// What the claims were read from, as long as they say what it says.
-    text: Option<Box<[u8]>>,
+    claims: TokenClaims,
     expires: Timestamp,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum TokenClaims {
+    /// What the token says.
+    Said {
+        said: Said,
+        /// The token itself, where somebody may look up later what it says.
+        whole: Option<Arc<[u8]>>,
+        read: OnceLock<Map<String, Value>>,
+    },
+    /// The same under our names.
+    Mapped(Map<String, Value>),
 }
 
 /// Why a token is not believed. A closed list: each is one metric label and never a word to the client.
@@ -124,6 +141,20 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// [`TokenFault`] before any cryptography was done.
     pub fn parse(raw: RawToken<'t>, algorithms: &[Algorithm], token_type: TokenType) -> Result<Self, TokenFault> {
+        Self::parse_like(raw, None, algorithms, token_type)
+    }
+
+    /// The same beside the header of a token that was parsed before, for the same `algorithms` and `token_type`: an issuer writes the
+    /// same one on most of its tokens, and the same text need not be read again.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`].
+    pub fn parse_like(
+        raw: RawToken<'t>,
+        known: Option<&Arc<Header>>,
+        algorithms: &[Algorithm],
+        token_type: TokenType,
+    ) -> Result<Self, TokenFault> {
         let text = raw.expose();
         if text.len() > TOKEN_LIMIT {
             return Err(TokenFault::TooLong);
@@ -135,9 +166,17 @@ impl<'t> UnverifiedToken<'t> {
             return Err(TokenFault::Malformed);
         };
         let signed = &text.as_bytes()[..header.len() + ".".len() + payload.len()];
-        let header = Header::parse(header, algorithms, token_type)?;
+        let header = match known.filter(|known| known.is_of(header)) {
+            Some(known) => known.clone(),
+            None => Arc::new(Header::parse(header, algorithms, token_type)?),
+        };
         let signature = json::base64url(signature)?;
-        Ok(Self { signed, payload, signature, header })
+        Ok(Self { raw, signed, payload, signature, header })
+    }
+
+    /// What [`Self::parse_like`] compares others with.
+    pub fn header(&self) -> &Arc<Header> {
+        &self.header
     }
 
     /// The `kid` it names: chooses among keys we have, never fetches one.
@@ -145,10 +184,9 @@ impl<'t> UnverifiedToken<'t> {
         self.header.key_id.as_deref()
     }
 
-    fn verified_claims(&self, keys: &KeySet) -> Result<(Map<String, Value>, Vec<u8>), TokenFault> {
+    fn verified_claims(&self, keys: &KeySet) -> Result<Said, TokenFault> {
         keys.verify(self.key_id(), self.header.algorithm, self.signed, &self.signature)?;
-        let text = json::base64url(self.payload)?;
-        Ok((json::object(&text)?, text))
+        Said::read(&json::base64url(self.payload)?)
     }
 
     /// Verifies an access token presented as a bearer (RFC 9068 §4, RFC 8725 §3).
@@ -156,9 +194,9 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// [`TokenFault`]; [`TokenFault::UnknownKey`] may become another answer once the keys were fetched anew.
     pub fn verify_access_token(&self, keys: &KeySet, profile: &AccessTokenProfile, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
-        let (claims, text) = self.verified_claims(keys)?;
+        let claims = self.verified_claims(keys)?;
         let expires = profile.check(&claims, self.header.is_at_jwt, now)?;
-        Ok(VerifiedToken { claims, text: Some(text.into()), expires })
+        Ok(VerifiedToken::said(claims, Some(self.raw.as_bytes().into()), expires))
     }
 
     /// Verifies a provider's word that a session or a person is signed out (Back-Channel Logout §2.6).
@@ -166,7 +204,7 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// As above.
     pub fn verify_logout_token(&self, keys: &KeySet, expected: &LogoutExpectation<'_>, now: Timestamp) -> Result<LogoutToken, TokenFault> {
-        LogoutToken::check(&self.verified_claims(keys)?.0, expected, now)
+        LogoutToken::check(&self.verified_claims(keys)?, expected, now)
     }
 
     /// Verifies an ID token that answered our own request (OIDC Core §3.1.3.7).
@@ -174,15 +212,22 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// As above.
     pub fn verify_id_token(&self, keys: &KeySet, expected: &IdTokenExpectation<'_>, now: Timestamp) -> Result<VerifiedToken, TokenFault> {
-        let (claims, _) = self.verified_claims(keys)?;
+        let claims = self.verified_claims(keys)?;
         let expires = expected.check(&claims, self.header.algorithm, now)?;
-        Ok(VerifiedToken { claims, text: None, expires })
+        Ok(VerifiedToken::said(claims, None, expires))
     }
 }
 
 impl VerifiedToken {
+    fn said(said: Said, whole: Option<Arc<[u8]>>, expires: Timestamp) -> Self {
+        Self { claims: TokenClaims::Said { said, whole, read: OnceLock::new() }, expires }
+    }
+
     pub fn claims(&self) -> &Map<String, Value> {
-        &self.claims
+        match &self.claims {
+            TokenClaims::Said { said, read, .. } => read.get_or_init(|| said.to_map().into_owned()),
+            TokenClaims::Mapped(claims) => claims,
+        }
     }
 
     /// When `exp` is reached, leeway not included.
@@ -192,12 +237,19 @@ impl VerifiedToken {
 
     /// The same token, its claims under our names.
     pub(crate) fn with_claims(self, claims: Map<String, Value>) -> Self {
-        Self { claims, text: None, ..self }
+        Self { claims: TokenClaims::Mapped(claims), ..self }
     }
 
-    /// Its claims, and the text that says the same.
-    pub(crate) fn into_parts(self) -> (Map<String, Value>, Option<Box<[u8]>>) {
-        (self.claims, self.text)
+    /// The token itself, where its claims are what it says.
+    pub fn whole(&self) -> Option<&Arc<[u8]>> {
+        match &self.claims {
+            TokenClaims::Said { whole, .. } => whole.as_ref(),
+            TokenClaims::Mapped(_) => None,
+        }
+    }
+
+    pub(crate) fn into_claims(self) -> TokenClaims {
+        self.claims
     }
 }
 
@@ -207,8 +259,15 @@ pub fn claimed_issuer(raw: RawToken<'_>) -> Option<String> {
     if text.len() > TOKEN_LIMIT {
         return None;
     }
-    let claims = json::object(&json::base64url(text.split('.').nth(1)?).ok()?).ok()?;
-    claims.get("iss").and_then(Value::as_str).map(str::to_owned)
+    claims_said(text).ok()?.get("iss").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// What a token says, whoever wrote it.
+///
+/// # Errors
+/// [`TokenFault::Malformed`].
+pub(crate) fn claims_said(token: &str) -> Result<Map<String, Value>, TokenFault> {
+    json::object(&json::base64url(token.split('.').nth(1).ok_or(TokenFault::Malformed)?)?)
 }
 
 /// Reads a JSON object of a provider's answer as strictly as a token's claims: no doubled members.

@@ -12,12 +12,15 @@ pub use several::identify_by_one_of;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use doorward_config::settings::Provider;
 use doorward_policy::access::CredentialFault;
 use doorward_policy::credential::RawToken;
 use doorward_policy::identity::{Identity, IdentityMapping};
 use doorward_policy::time::Timestamp;
-use doorward_policy::token::{AccessTokenProfile, Algorithm, LEEWAY, TokenFault, TokenType, UnverifiedToken, VerifiedToken, Vouched};
+use doorward_policy::token::{
+    AccessTokenProfile, Algorithm, Header, LEEWAY, TokenFault, TokenType, UnverifiedToken, VerifiedToken, Vouched,
+};
 use prometheus::IntCounter;
 use quick_cache::sync::Cache;
 use seen::{Asked, Seen};
@@ -35,6 +38,8 @@ pub struct BearerVerifier {
     profile: AccessTokenProfile,
     algorithms: Vec<Algorithm>,
     token_type: TokenType,
+    /// The header of the last token that was good.
+    header: ArcSwapOption<Header>,
     keys: Arc<KeyStore>,
     attributes: Arc<Attributes>,
     /// `None`: a signature is enough.
@@ -84,7 +89,8 @@ impl BearerVerifier {
         let (name, algorithms) = (provider.name.as_str().into(), provider.algorithms.clone());
         let (token_type, remembered) = (token_type(provider.access_token_type), Cache::new(remembered));
         let verified_well = metrics.token_verifications.with_label_values(&[&*provider.name, "ok"]);
-        Self { name, profile, algorithms, token_type, keys, attributes, revalidation, remembered, verified_well, metrics }
+        let header = ArcSwapOption::empty();
+        Self { name, profile, algorithms, token_type, header, keys, attributes, revalidation, remembered, verified_well, metrics }
     }
 
     /// Who presents `raw`, and until when. Waits for nothing when the keys are known; for one fetch when they are not.
@@ -118,7 +124,7 @@ impl BearerVerifier {
             return Err(CredentialFault::TooMany);
         }
         let (verified, generation) = self.verified(raw, &current, Budget::Bearer, now).await.map_err(|fault| self.refuse(fault))?;
-        let mut expires = verified.expires();
+        let (seen, mut expires) = (Seen::of(raw, &verified), verified.expires());
         let about = self.revalidation.as_ref().map(|_| Arc::new(Vouched::of(&verified, &self.profile)));
         let identity = Arc::new(Identity::from_token(self.name.clone(), self.attributes.of_token(verified), mapping));
         // Somebody whom nobody could tell from anybody else is nobody.
@@ -133,7 +139,7 @@ impl BearerVerifier {
             expires = ends.map_or(expires, |ends| ends.min(expires));
         }
         self.verified_well.inc();
-        self.remembered.insert(raw.into(), Fact { identity: identity.clone(), expires, generation, asked, ask_again });
+        self.remembered.insert(seen, Fact { identity: identity.clone(), expires, generation, asked, ask_again });
         Ok((identity, expires.plus(LEEWAY)))
     }
 
@@ -176,18 +182,23 @@ impl BearerVerifier {
         now: Timestamp,
     ) -> Result<(VerifiedToken, u64), TokenFault> {
         let token = self.parse(raw)?;
-        match self.verify(&token, current, now) {
+        let verified = match self.verify(&token, current, now) {
             // RFC 7517 §5: a key we do not know may have been published since.
             Err(TokenFault::UnknownKey) => match self.keys.newer_than(current.generation, budget).await {
                 Some(newer) => self.verify(&token, &newer, now).map(|verified| (verified, newer.generation)),
                 None => Err(TokenFault::UnknownKey),
             },
             outcome => outcome.map(|verified| (verified, current.generation)),
+        }?;
+        // Only somebody with the issuer's key has another one remembered.
+        if self.header.load().as_ref().is_none_or(|known| !Arc::ptr_eq(known, token.header())) {
+            self.header.store(Some(token.header().clone()));
         }
+        Ok(verified)
     }
 
     fn parse<'t>(&self, raw: RawToken<'t>) -> Result<UnverifiedToken<'t>, TokenFault> {
-        UnverifiedToken::parse(raw, &self.algorithms, self.token_type)
+        UnverifiedToken::parse_like(raw, self.header.load().as_ref(), &self.algorithms, self.token_type)
     }
 
     fn verify(&self, token: &UnverifiedToken<'_>, current: &Believed, now: Timestamp) -> Result<VerifiedToken, TokenFault> {

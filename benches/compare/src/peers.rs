@@ -27,6 +27,7 @@ pub fn catalogue(_: &Stand) -> Catalogue {
         candidate("nginx-proxy", nginx::proxy),
         candidate("nginx-auth-request", nginx::auth_request),
         candidate("haproxy-jwt", haproxy::jwt),
+        candidate("haproxy-jwt-unsaid", haproxy::jwt_unsaid),
         candidate("mod-auth-openidc-bearer", apache::bearer),
         candidate("mod-auth-openidc-session", apache::session),
         candidate("caddy-forward-auth", caddy::forward_auth),

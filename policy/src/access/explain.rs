@@ -263,7 +263,6 @@ fn readings(policy: &Policy, target: &Target) -> String {
 
 impl Who {
     fn of(standing: &Standing<'_>, policy: &Policy, provenance: Option<Provenance<'_>>) -> Self {
-        let owned = |list: &[Box<str>]| list.iter().map(ToString::to_string).collect();
         match standing {
             Standing::Anonymous => Self::Anonymous,
             Standing::Refused(fault) => Self::Refused { fault: fault.label() },
@@ -273,8 +272,8 @@ impl Who {
                 user: identity.user().map(Into::into),
                 email: identity.email().map(Into::into),
                 roles: lineage::roles(policy.mapping(), identity, provenance),
-                permissions: owned(identity.permissions()),
-                scopes: owned(identity.scopes()),
+                permissions: identity.permissions().to_strings(),
+                scopes: identity.scopes().to_strings(),
             },
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::requirement::{ClaimTest, Needs, Requirement};
-use crate::identity::Identity;
+use crate::identity::{Identity, Names};
 
 /// One part of a rule that does not hold, and what would make it hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Requirement {
 impl Needs {
     fn lacked_by(&self, identity: &Identity) -> Vec<Lack> {
         let owned = |names: &[Box<str>]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let missing = |wanted: &[Box<str>], has: &[Box<str>]| {
+        let missing = |wanted: &[Box<str>], has: Names<'_>| {
             wanted.iter().filter(|name| !has.contains(name)).map(ToString::to_string).collect::<Vec<_>>()
         };
         let any_role = if self.any_role.iter().any(|role| identity.roles().contains(role)) { Vec::new() } else { owned(&self.any_role) };

@@ -131,12 +131,12 @@ impl Needs {
     /// # Errors
     /// [`Unmet`]: the first part that does not hold.
     pub fn met_by(&self, identity: &Identity) -> Result<(), Unmet> {
-        let has = |list: &[Box<str>], wanted: &str| list.iter().any(|own| **own == *wanted);
+        let (roles, permissions, scopes) = (identity.roles(), identity.permissions(), identity.scopes());
         let unless = |met: bool, unmet: Unmet| if met { Ok(()) } else { Err(unmet) };
-        unless(self.any_role.is_empty() || self.any_role.iter().any(|role| has(identity.roles(), role)), Unmet::Role)?;
-        unless(self.all_roles.iter().all(|role| has(identity.roles(), role)), Unmet::Role)?;
-        unless(self.permissions.iter().all(|name| has(identity.permissions(), name)), Unmet::Permission)?;
-        unless(self.scopes.iter().all(|name| has(identity.scopes(), name)), Unmet::Scope)?;
+        unless(self.any_role.is_empty() || self.any_role.iter().any(|role| roles.contains(role)), Unmet::Role)?;
+        unless(self.all_roles.iter().all(|role| roles.contains(role)), Unmet::Role)?;
+        unless(self.permissions.iter().all(|name| permissions.contains(name)), Unmet::Permission)?;
+        unless(self.scopes.iter().all(|name| scopes.contains(name)), Unmet::Scope)?;
         unless(self.claims.iter().all(|test| test.holds(identity)), Unmet::Claim)?;
         unless(self.email_domains.is_empty() || self.email_allows(identity), Unmet::EmailDomain)
     }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 
 use super::bind::{Names, VALUES, bind};
 use super::{DEPTH_LIMIT, ExpressionFault, Facts, Program, VALUE_LIMIT};
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::request::decode_segment;
 
 /// For parsing, which goes as deep as the text has brackets, in whatever build.
@@ -170,7 +170,7 @@ impl Known {
         }
         let text = |text: &str| -> Box<dyn Val> { Box::new(CelString::from(text.to_owned())) };
         let list =
-            |names: &[Box<str>]| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(|name| text(name)).collect::<Vec<_>>())) };
+            |names: identity::Names<'_>| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(|name| text(name)).collect::<Vec<_>>())) };
         let values = VALUES.map(|name| match name {
             "user" => identity.user().map(text),
             // Only an address that the provider vouches for.

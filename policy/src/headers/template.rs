@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::value::{encode_list, encode_text};
 use crate::claim_path::{ClaimPath, ClaimPathFault};
-use crate::identity::{Identity, IdentityMapping, ProfileField, text_of};
+use crate::identity::{Identity, IdentityMapping, Names, ProfileField, text_of};
 
 /// A compiled header value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,8 +198,8 @@ impl Part {
                 true
             })
         };
-        let list = |items: &[Box<str>], into: &mut String| {
-            encode_list(items.iter().map(AsRef::as_ref), into);
+        let list = |items: Names<'_>, into: &mut String| {
+            encode_list(items.iter(), into);
             !items.is_empty()
         };
         match self {

@@ -5,9 +5,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::Condition;
 use super::conversion::is_exact;
-use super::{Condition, distinct};
 use crate::claim_path::ClaimPath;
+use crate::token::ClaimsSet;
 
 /// Claims → names. All role sources add up.
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ impl From<ClaimPath> for UserId {
 
 impl UserId {
     /// Who somebody with these claims is; `None`: nobody that could be told from anybody else.
-    pub fn of<'s>(&'s self, claims: &'s Map<String, Value>) -> Option<Cow<'s, str>> {
+    pub fn of<'s>(&'s self, claims: &'s impl ClaimsSet) -> Option<Cow<'s, str>> {
         match self {
             Self::Claim(path) => text_of(path, claims),
             Self::Constant(user) => Some(Cow::Borrowed(user)),
@@ -165,12 +166,6 @@ impl IdentityMapping {
         text_of(self.path_of(field), claims)
     }
 
-    pub(super) fn roles_of(&self, claims: &Map<String, Value>) -> Vec<Box<str>> {
-        let mut roles = Vec::new();
-        self.each_role(claims, &mut |role, _| roles.push(role.into()));
-        distinct(roles)
-    }
-
     /// The roles of somebody with these claims, in their order, and what gave each: for people who ask why, not for requests.
     pub fn roles_with_sources(&self, claims: &Map<String, Value>) -> Vec<SourcedRole<'_>> {
         let mut roles: Vec<SourcedRole<'_>> = Vec::new();
@@ -183,11 +178,16 @@ impl IdentityMapping {
         roles
     }
 
-    fn each_role<'m>(&'m self, claims: &Map<String, Value>, visit: &mut dyn FnMut(&str, RoleSource<'m>)) {
+    /// Visits each role that somebody with these claims has, as often as something gives it.
+    pub(super) fn each_role<'m>(&'m self, claims: &impl ClaimsSet, visit: &mut dyn FnMut(&str, RoleSource<'m>)) {
         for path in &self.roles {
             path.each_text(claims, &mut |role| visit(role, RoleSource::Claim(path)));
         }
-        for (index, rule) in self.role_rules.iter().enumerate().filter(|(_, rule)| rule.when.holds(claims)) {
+        if self.role_rules.is_empty() {
+            return;
+        }
+        let map = claims.to_map();
+        for (index, rule) in self.role_rules.iter().enumerate().filter(|(_, rule)| rule.when.holds(&map)) {
             rule.roles.iter().for_each(|role| visit(role, RoleSource::Rule(index)));
         }
     }
@@ -210,11 +210,11 @@ impl IdentityMapping {
 }
 
 /// One text with something in it, or a number as its digits: where those were lost, two people would be one.
-pub(crate) fn text_of<'c>(path: &ClaimPath, claims: &'c Map<String, Value>) -> Option<Cow<'c, str>> {
-    match path.one(claims) {
-        Some(Value::String(text)) if !text.is_empty() => Some(Cow::Borrowed(text)),
-        Some(Value::Number(number)) if is_exact(number) => Some(Cow::Owned(number.to_string())),
-        _ => None,
+pub(crate) fn text_of<'c>(path: &ClaimPath, claims: &'c impl ClaimsSet) -> Option<Cow<'c, str>> {
+    let claim = path.one_claim(claims)?;
+    match claim.as_str() {
+        Some(text) => Some(Cow::Borrowed(text)).filter(|text| !text.is_empty()),
+        None => claim.as_number().filter(|number| is_exact(number)).map(|number| Cow::Owned(number.to_string())),
     }
 }
 

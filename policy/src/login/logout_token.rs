@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::time::Timestamp;
-use crate::token::{TokenFault, audience, check_issuer, check_subject, check_times, check_types, time};
+use crate::token::{Claim, ClaimsSet, TokenFault, check_audience, check_issuer, check_subject, check_times, check_types, time};
 
 /// The one member of `events` (§2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -45,13 +45,11 @@ impl LogoutToken {
     pub const REPLAY_WINDOW: Duration = Duration::from_secs(FRESH.as_secs() + 60);
 
     /// The claims of a token whose signature holds (§2.6).
-    pub(crate) fn check(claims: &Map<String, Value>, expected: &LogoutExpectation<'_>, now: Timestamp) -> Result<Self, TokenFault> {
+    pub(crate) fn check(claims: &impl ClaimsSet, expected: &LogoutExpectation<'_>, now: Timestamp) -> Result<Self, TokenFault> {
         check_types(claims)?;
         // (4) issuer, audience and times as for an ID token, but there may be other audiences.
         check_issuer(claims, expected.issuer)?;
-        if !audience(claims)?.contains(&expected.client_id) {
-            return Err(TokenFault::Audience);
-        }
+        check_audience(claims, expected.client_id)?;
         check_times(claims, now)?;
         let issued = time(claims, "iat")?.ok_or(TokenFault::MissingClaim)?;
         if issued.plus(FRESH) < now {
@@ -59,22 +57,24 @@ impl LogoutToken {
         }
         // (5)
         let provider_session = name(claims, "sid")?;
-        if claims.contains_key("sub") {
+        if claims.claim("sub").is_some() {
             check_subject(claims)?;
         }
-        let subject = claims.get("sub").and_then(Value::as_str);
+        let subject = claims.text("sub");
         let target = match (provider_session, subject) {
             (Some(sid), _) => LogoutTarget::ProviderSession(sid.into()),
             (None, Some(sub)) => LogoutTarget::Subject(sub.into()),
             (None, None) => return Err(TokenFault::MissingClaim),
         };
         // (6) this event and no other.
-        let events = claims.get("events").ok_or(TokenFault::MissingClaim)?.as_object().ok_or(TokenFault::Events)?;
+        let Claim::Value(Value::Object(events)) = claims.claim("events").ok_or(TokenFault::MissingClaim)? else {
+            return Err(TokenFault::Events);
+        };
         if events.len() != 1 || !events.get(EVENT).is_some_and(Value::is_object) {
             return Err(TokenFault::Events);
         }
         // (7) an ID token has one, and is not a logout token.
-        if claims.contains_key("nonce") {
+        if claims.claim("nonce").is_some() {
             return Err(TokenFault::Nonce);
         }
         let id = name(claims, "jti")?.ok_or(TokenFault::MissingClaim)?.into();
@@ -82,8 +82,8 @@ impl LogoutToken {
     }
 }
 
-fn name<'c>(claims: &'c Map<String, Value>, claim: &str) -> Result<Option<&'c str>, TokenFault> {
-    match claims.get(claim).and_then(Value::as_str) {
+fn name<'c>(claims: &'c impl ClaimsSet, claim: &str) -> Result<Option<&'c str>, TokenFault> {
+    match claims.text(claim) {
         Some(name) if !(1..=NAME_LIMIT).contains(&name.len()) => Err(TokenFault::ClaimType),
         name => Ok(name),
     }

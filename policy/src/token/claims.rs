@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Number;
 use subtle::ConstantTimeEq;
 
-use super::{Algorithm, TokenFault};
+use super::{Algorithm, Claim, ClaimsSet, TokenFault};
 use crate::time::Timestamp;
 
 /// Clocks differ; this much is forgiven (RFC 7519 §4.1.4: "no more than a few minutes").
@@ -30,21 +30,19 @@ pub struct AccessTokenProfile {
 }
 
 impl AccessTokenProfile {
-    pub(super) fn check(&self, claims: &Map<String, Value>, is_at_jwt: bool, now: Timestamp) -> Result<Timestamp, TokenFault> {
+    pub(super) fn check(&self, claims: &impl ClaimsSet, is_at_jwt: bool, now: Timestamp) -> Result<Timestamp, TokenFault> {
         check_types(claims)?;
         check_issuer(claims, &self.issuer)?;
         check_subject(claims)?;
         // RFC 8725 §3.9: meant for us.
-        if !audience(claims)?.contains(&&*self.audience) {
-            return Err(TokenFault::Audience);
-        }
+        check_audience(claims, &self.audience)?;
         // Back-Channel Logout §2.4: a logout token may look like any other JWT but for this; it opens nothing.
-        if claims.contains_key("events") {
+        if claims.claim("events").is_some() {
             return Err(TokenFault::Events);
         }
         check_organization(claims, self.organization.as_deref())?;
         // RFC 9068 §2.2: its own type requires these.
-        if is_at_jwt && !["iat", "jti", "client_id"].iter().all(|name| claims.contains_key(*name)) {
+        if is_at_jwt && !["iat", "jti", "client_id"].iter().all(|name| claims.claim(name).is_some()) {
             return Err(TokenFault::MissingClaim);
         }
         check_times(claims, now)
@@ -83,17 +81,17 @@ pub struct IdTokenExpectation<'e> {
 }
 
 impl IdTokenExpectation<'_> {
-    pub(super) fn check(&self, claims: &Map<String, Value>, algorithm: Algorithm, now: Timestamp) -> Result<Timestamp, TokenFault> {
+    pub(super) fn check(&self, claims: &impl ClaimsSet, algorithm: Algorithm, now: Timestamp) -> Result<Timestamp, TokenFault> {
         check_types(claims)?;
         // (2) the issuer, exactly.
         check_issuer(claims, self.issuer)?;
         check_subject(claims)?;
         // (3) our client id, and no other audience that we would have to trust.
-        if audience(claims)? != [self.client_id] {
+        if check_audience(claims, self.client_id)? != 1 {
             return Err(TokenFault::Audience);
         }
         // (4), (5)
-        if claims.get("azp").is_some_and(|party| party != self.client_id) {
+        if claims.claim("azp").is_some_and(|party| party.as_str() != Some(self.client_id)) {
             return Err(TokenFault::AuthorizedParty);
         }
         // (9) not expired; (10) issued just now.
@@ -103,11 +101,11 @@ impl IdTokenExpectation<'_> {
             return Err(TokenFault::NotFresh);
         }
         // (11) the answer to this very request.
-        if !self.nonce.admits(claims.get("nonce").and_then(Value::as_str)) {
+        if !self.nonce.admits(claims.text("nonce")) {
             return Err(TokenFault::Nonce);
         }
         // §3.1.3.8: the access token that came with it.
-        if let (Some(hash), Some(token)) = (claims.get("at_hash").and_then(Value::as_str), self.access_token)
+        if let (Some(hash), Some(token)) = (claims.text("at_hash"), self.access_token)
             && !access_token_hash_matches(algorithm, token, hash)
         {
             return Err(TokenFault::AccessTokenHash);
@@ -125,42 +123,51 @@ pub fn access_token_hash_matches(algorithm: Algorithm, access_token: &str, at_ha
 }
 
 /// A claim of the wrong type is a token we do not understand, even where the claim is optional (CVE-2026-25537).
-pub(crate) fn check_types(claims: &Map<String, Value>) -> Result<(), TokenFault> {
-    let fits = |(name, value): (&String, &Value)| match name.as_str() {
-        "iss" | "sub" | "jti" | "azp" | "client_id" | "scope" | "sid" | "nonce" | "acr" | "at_hash" | "org_id" => value.is_string(),
-        "exp" | "nbf" | "iat" | "auth_time" => value.is_number(),
+pub(crate) fn check_types(claims: &impl ClaimsSet) -> Result<(), TokenFault> {
+    let fits = |name: &str, value: Claim<'_>| match name {
+        "iss" | "sub" | "jti" | "azp" | "client_id" | "scope" | "sid" | "nonce" | "acr" | "at_hash" | "org_id" => value.as_str().is_some(),
+        "exp" | "nbf" | "iat" | "auth_time" => value.as_number().is_some(),
         _ => true,
     };
-    if claims.iter().all(fits) { Ok(()) } else { Err(TokenFault::ClaimType) }
+    if claims.all(fits) { Ok(()) } else { Err(TokenFault::ClaimType) }
 }
 
-pub(crate) fn check_issuer(claims: &Map<String, Value>, expected: &str) -> Result<(), TokenFault> {
-    match claims.get("iss").and_then(Value::as_str) {
+pub(crate) fn check_issuer(claims: &impl ClaimsSet, expected: &str) -> Result<(), TokenFault> {
+    match claims.text("iss") {
         Some(issuer) if issuer == expected => Ok(()),
         Some(_) => Err(TokenFault::Issuer),
         None => Err(TokenFault::MissingClaim),
     }
 }
 
-pub(crate) fn check_subject(claims: &Map<String, Value>) -> Result<(), TokenFault> {
-    match claims.get("sub").and_then(Value::as_str) {
+pub(crate) fn check_subject(claims: &impl ClaimsSet) -> Result<(), TokenFault> {
+    match claims.text("sub") {
         Some(subject) if (1..=SUBJECT_LIMIT).contains(&subject.len()) => Ok(()),
         Some(_) => Err(TokenFault::Subject),
         None => Err(TokenFault::MissingClaim),
     }
 }
 
-/// RFC 7519 §4.1.3: one text, or an array of nothing but texts.
-pub(crate) fn audience(claims: &Map<String, Value>) -> Result<Vec<&str>, TokenFault> {
-    match claims.get("aud") {
-        Some(Value::String(one)) => Ok(vec![one]),
-        Some(Value::Array(several)) => several.iter().map(|item| item.as_str().ok_or(TokenFault::ClaimType)).collect(),
-        Some(_) => Err(TokenFault::ClaimType),
-        None => Err(TokenFault::MissingClaim),
+/// RFC 7519 §4.1.3: one text, or an array of nothing but texts; `wanted` is among them. How many there are.
+pub(crate) fn check_audience(claims: &impl ClaimsSet, wanted: &str) -> Result<usize, TokenFault> {
+    let audience = claims.claim("aud").ok_or(TokenFault::MissingClaim)?;
+    let (mut count, mut is_text, mut is_ours) = (0, true, false);
+    let mut see = |text: Option<&str>| {
+        count += 1;
+        is_text &= text.is_some();
+        is_ours |= text == Some(wanted);
+    };
+    if !audience.each_item(&mut see) {
+        see(audience.as_str());
+    }
+    match (is_text, is_ours) {
+        (false, _) => Err(TokenFault::ClaimType),
+        (true, false) => Err(TokenFault::Audience),
+        (true, true) => Ok(count),
     }
 }
 
-fn check_organization(claims: &Map<String, Value>, expected: Option<&str>) -> Result<(), TokenFault> {
+fn check_organization(claims: &impl ClaimsSet, expected: Option<&str>) -> Result<(), TokenFault> {
     match expected {
         Some(organization) if !is_of_organization(claims, organization) => Err(TokenFault::Organization),
         _ => Ok(()),
@@ -169,15 +176,14 @@ fn check_organization(claims: &Map<String, Value>, expected: Option<&str>) -> Re
 
 /// Whether these claims are about a member of `organization`. Auth0's ids begin with `org_` and are exact; anything else is a
 /// name, which Auth0 keeps in lower case however it was written.
-pub fn is_of_organization(claims: &Map<String, Value>, organization: &str) -> bool {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+pub fn is_of_organization(claims: &impl ClaimsSet, organization: &str) -> bool {
     if organization.starts_with("org_") {
-        return text("org_id") == Some(organization);
+        return claims.text("org_id") == Some(organization);
     }
-    text("org_name").is_some_and(|name| !name.is_empty() && name.eq_ignore_ascii_case(organization))
+    claims.text("org_name").is_some_and(|name| !name.is_empty() && name.eq_ignore_ascii_case(organization))
 }
 
-pub(crate) fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, TokenFault> {
+pub(crate) fn check_times(claims: &impl ClaimsSet, now: Timestamp) -> Result<Timestamp, TokenFault> {
     // RFC 7519 §4.1.4; a token without an end would be one for ever.
     let expires = time(claims, "exp")?.ok_or(TokenFault::MissingClaim)?;
     if expires.plus(LEEWAY) <= now {
@@ -193,9 +199,9 @@ pub(crate) fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result
 }
 
 /// A `NumericDate` (RFC 7519 §2): a number, whole or not, between 1970 and 9999.
-pub(crate) fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, TokenFault> {
-    let Some(value) = claims.get(name) else { return Ok(None) };
-    let seconds = value.as_f64().ok_or(TokenFault::ClaimType)?;
+pub(crate) fn time(claims: &impl ClaimsSet, name: &str) -> Result<Option<Timestamp>, TokenFault> {
+    let Some(value) = claims.claim(name) else { return Ok(None) };
+    let seconds = value.as_number().and_then(Number::as_f64).ok_or(TokenFault::ClaimType)?;
     if !(0.0..=LAST).contains(&seconds) {
         return Err(TokenFault::ClaimType);
     }

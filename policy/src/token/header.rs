@@ -6,8 +6,10 @@ use super::{Algorithm, TokenFault, TokenType};
 /// Longest `kid` looked up, in bytes.
 const KEY_ID_LIMIT: usize = 256;
 
-#[derive(Debug)]
-pub(super) struct Header {
+/// One that was read, and what it was read from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Header {
+    segment: Box<str>,
     pub(super) algorithm: Algorithm,
     pub(super) key_id: Option<Box<str>>,
     pub(super) is_at_jwt: bool,
@@ -34,7 +36,12 @@ impl Header {
             Some(Member::Text(id)) if id.len() <= KEY_ID_LIMIT => Some(Box::from(&*id)),
             Some(_) => return Err(TokenFault::Malformed),
         };
-        Ok(Self { algorithm, key_id, is_at_jwt })
+        Ok(Self { segment: segment.into(), algorithm, key_id, is_at_jwt })
+    }
+
+    /// Whether that segment was this, letter by letter: then it says the same.
+    pub(super) fn is_of(&self, segment: &str) -> bool {
+        *self.segment == *segment
     }
 }
 

@@ -124,7 +124,25 @@ impl<'de> Visitor<'de> for MemberVisitor {
 }
 
 /// A value in which no object names a member twice. Depth is bounded by serde_json (128).
-struct Strict(Value);
+pub(super) struct Strict(pub(super) Value);
+
+impl Strict {
+    /// JSON has no others; one that is too large for us is none.
+    pub(super) fn number<E: serde::de::Error>(value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    pub(super) fn members<'de, A: MapAccess<'de>>(mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let Self(value) = members.next_value()?;
+            if map.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member is named twice"));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -158,7 +176,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Strict, E> {
-        Number::from_f64(value).map(|number| Strict(Value::Number(number))).ok_or_else(|| E::custom("not a finite number"))
+        Strict::number(value).map(Strict)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Strict, E> {
@@ -177,23 +195,19 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Strict(Value::Array(list)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Strict, A::Error> {
-        let mut map = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            let Strict(value) = members.next_value()?;
-            if map.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is named twice"));
-            }
-        }
-        Ok(Strict(Value::Object(map)))
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Strict, A::Error> {
+        Strict::members(members).map(Strict)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What members are called, one of them in two ways.
+    pub(crate) const NAMES: [&str; 6] = ["alg", "kid", "\\u0061lg", "a", "b", "ab"];
 
     const WANTED: [&str; 3] = ["alg", "kid", "crit"];
 
@@ -240,7 +254,7 @@ mod tests {
         prop_oneof![Just("alg".to_owned()), Just("kid".to_owned()), Just("\\u0061lg".to_owned()), "[a-c]{1,2}"]
     }
 
-    fn values() -> impl Strategy<Value = String> {
+    pub(crate) fn values() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             Just("null".to_owned()),
             Just("true".to_owned()),

@@ -673,3 +673,36 @@ fn logout_10_a_logout_token_is_no_access_token() {
     let typed = signer.sign(&json!({"alg": "ES256", "typ": "logout+jwt", "kid": "k1"}), &without);
     assert_eq!(fault(&typed, &signer), Some(TokenFault::Type));
 }
+
+#[test]
+fn jwt_01_a_header_read_before_spares_reading_and_nothing_else() {
+    let (signer, other) = (Signer::new("k1"), Signer::new("k2"));
+    let parse = |token: &str, known: Option<&Arc<Header>>| {
+        let token = UnverifiedToken::parse_like(RawToken::new(token), known, &[Algorithm::Es256], TokenType::Jwt)?;
+        token.verify_access_token(&signer.keys(), &profile(), NOW).map(|verified| (verified.claims().clone(), token.header().clone()))
+    };
+    let first = signer.token(&claims_with(json!({"sub": "a"})));
+    let (_, known) = parse(&first, None).unwrap();
+    for (header, claims, signed_by, is_same) in [
+        (json!({"alg": "ES256", "typ": "JWT", "kid": "k1"}), json!({"sub": "b"}), &signer, true),
+        (json!({"alg": "ES256", "kid": "k1"}), json!({"sub": "b"}), &signer, false),
+        (json!({"alg": "ES256", "typ": "JWT", "kid": "k1"}), json!({"exp": 1}), &signer, true),
+        (json!({"alg": "ES256", "typ": "JWT", "kid": "k1"}), json!({"sub": "b"}), &other, true),
+        (json!({"alg": "ES256", "typ": "JWT", "kid": "k2"}), json!({"sub": "b"}), &other, false),
+        (json!({"alg": "none", "typ": "JWT", "kid": "k1"}), json!({"sub": "b"}), &signer, false),
+        (json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1"}), json!({"sub": "b"}), &signer, false),
+        (json!({"alg": "ES256", "typ": "JWT", "kid": "k1", "crit": ["b64"]}), json!({"sub": "b"}), &signer, false),
+    ] {
+        let token = signed_by.sign(&header, &claims_with(claims));
+        let (alone, beside) = (parse(&token, None), parse(&token, Some(&known)));
+        assert_eq!(alone, beside, "{header}");
+        if let Ok((_, read)) = beside {
+            assert_eq!(Arc::ptr_eq(&read, &known), is_same, "{header}");
+        }
+    }
+    // The text is compared, to its end.
+    let (header, rest) = first.split_once('.').unwrap();
+    for near in [&header[..header.len() - 4], &format!("{header}IA"), ""] {
+        assert!(parse(&format!("{near}.{rest}"), Some(&known)).is_err(), "{near}");
+    }
+}

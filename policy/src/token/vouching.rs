@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::claims::{audience, time};
+use super::claims::{check_audience, time};
 use super::{AccessTokenProfile, LEEWAY, TokenFault, VerifiedToken};
 use crate::time::Timestamp;
 
@@ -55,8 +55,8 @@ impl Vouched {
         if self.client.as_deref().is_some_and(|client| differs("client_id", client)) {
             return Err(TokenFault::AuthorizedParty);
         }
-        if answer.contains_key("aud") && !audience(answer)?.contains(&&*self.audience) {
-            return Err(TokenFault::Audience);
+        if answer.contains_key("aud") {
+            check_audience(answer, &self.audience)?;
         }
         let ends = time(answer, "exp")?;
         if ends.is_some_and(|ends| ends.plus(LEEWAY) <= now) {

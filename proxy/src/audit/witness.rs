@@ -128,5 +128,5 @@ pub fn who_is<'w>(identity: &'w Identity, session: Option<&Session>) -> Who<'w> 
 
 /// The names of somebody's roles.
 pub fn roles_of(identity: &Identity) -> Value {
-    fitted_names(identity.roles().iter().map(AsRef::as_ref), ROLES)
+    fitted_names(identity.roles().iter(), ROLES)
 }

@@ -4,8 +4,10 @@
 //! sign, and only tokens that were verified are ever kept.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use doorward_policy::credential::RawToken;
+use doorward_policy::token::VerifiedToken;
 use quick_cache::Equivalent;
 
 /// As much of a token says where it lies, in bytes.
@@ -13,7 +15,7 @@ const HASHED: usize = 48;
 
 /// A token that was verified.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Seen(Box<[u8]>);
+pub(super) struct Seen(Arc<[u8]>);
 
 /// One that is looked for.
 #[derive(Clone, Copy)]
@@ -28,6 +30,13 @@ impl<'t> From<RawToken<'t>> for Asked<'t> {
 impl From<RawToken<'_>> for Seen {
     fn from(raw: RawToken<'_>) -> Self {
         Self(raw.as_bytes().into())
+    }
+}
+
+impl Seen {
+    /// The token, once: where whoever was read from it has it as well, theirs.
+    pub(super) fn of(raw: RawToken<'_>, verified: &VerifiedToken) -> Self {
+        verified.whole().map_or_else(|| raw.into(), |whole| Self(whole.clone()))
     }
 }
 

@@ -72,11 +72,14 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::task::Waker;
 
+    use proptest::prelude::*;
     use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::super::connection::Conn;
+    use super::super::tests::fitful::{Fitful, Script, Told, size, steps, tape};
     use super::*;
 
     async fn pair() -> (TcpStream, TcpStream) {
@@ -131,5 +134,97 @@ mod tests {
         let waits = poll_fn(|cx| Poll::Ready(ahead.poll_read(&mut server, cx, &mut out).is_pending())).await;
         assert!(waits);
         assert_eq!(ahead.held.capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_read_little_by_little_costs_few_reads() {
+        let mut below = Fitful::new(Script { source: tape(16 * AHEAD), ..Script::default() });
+        let mut ahead = Ahead::default();
+        let mut room = vec![0; 4096];
+        let mut came = 0;
+        while came < 16 * AHEAD {
+            let mut out = ReadBuf::new(&mut room);
+            poll_fn(|cx| ahead.poll_read(&mut below, cx, &mut out)).await.unwrap();
+            came += out.filled().len();
+        }
+        // The first says that there is more.
+        assert_eq!(below.script().told.len(), 1 + 16);
+    }
+
+    /// What somebody who reads may do.
+    #[derive(Debug, Clone)]
+    enum Act {
+        Read(usize),
+        /// Looks, and takes at most this much of it.
+        Look(usize),
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let room = prop_oneof![3 => size(), 1 => Just(4096)];
+        prop::collection::vec(prop_oneof![3 => room.prop_map(Act::Read), 1 => size().prop_map(Act::Look)], 0..40)
+    }
+
+    /// What came of it.
+    fn act(ahead: &mut Ahead, below: &mut Fitful, act: &Act) -> Poll<io::Result<Vec<u8>>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match act {
+            Act::Read(length) => {
+                // There is something in it already.
+                let mut room = vec![0; 3 + length];
+                let mut out = ReadBuf::new(&mut room);
+                out.put_slice(b"old");
+                let read = ahead.poll_read(below, &mut cx, &mut out);
+                let (old, new) = out.filled().split_at(3);
+                assert_eq!(old, b"old");
+                assert!(new.is_empty() || matches!(read, Poll::Ready(Ok(()))));
+                read.map_ok(|()| new.to_vec())
+            }
+            Act::Look(length) => {
+                let taken = ready!(ahead.poll_fill(below, &mut cx))?;
+                let taken = taken[..taken.len().min(*length)].to_vec();
+                ahead.consume(taken.len());
+                Poll::Ready(Ok(taken))
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_what_came_is_read_once_and_in_order(steps in steps(), length in 0..150_000usize, acts in acts()) {
+            let source = tape(length);
+            let mut below = Fitful::new(Script { steps, source: source.clone(), ..Script::default() });
+            let mut ahead = Ahead::default();
+            let mut read = Vec::new();
+            // In the end nobody is slow any more, and everything is read.
+            let patient = acts.iter().map(|act| (act, false)).chain(std::iter::repeat((&Act::Read(5000), true)));
+            for (doing, is_end) in patient {
+                if is_end {
+                    below.script().steps.clear();
+                }
+                below.script().told.clear();
+                let is_over = ahead.held.is_empty() && below.script().given == source.len();
+                let outcome = act(&mut ahead, &mut below, doing);
+                let script = below.script();
+                prop_assert!(script.told.len() <= 1, "{:?} asks again after {:?}", doing, script.told);
+                match (&outcome, script.told.last()) {
+                    (Poll::Ready(Ok(_)), None | Some(Told::Done)) => {}
+                    (Poll::Pending, Some(Told::Later)) => prop_assert!(!ahead.held.try_reclaim(1), "not even memory is held for who waits"),
+                    (Poll::Ready(Err(error)), Some(Told::Failed(kind))) => prop_assert_eq!(error.kind(), *kind),
+                    told => prop_assert!(false, "{:?}: {:?}", doing, told),
+                }
+                if let Poll::Ready(Ok(came)) = &outcome {
+                    let (Act::Read(wanted) | Act::Look(wanted)) = doing;
+                    prop_assert!(!came.is_empty() || *wanted == 0 || is_over, "{:?}: nothing is the end", doing);
+                    read.extend_from_slice(came);
+                }
+                prop_assert!(source.starts_with(&read), "{:?}: once, and in order", doing);
+                prop_assert_eq!(read.len() + ahead.held.len(), script.given, "{:?}: nothing is lost", doing);
+                prop_assert!(ahead.held.capacity() <= AHEAD);
+                if is_end && (script.broken.is_some() || matches!(&outcome, Poll::Ready(Ok(came)) if came.is_empty())) {
+                    break;
+                }
+            }
+            prop_assert!(read == source || below.script().broken.is_some());
+        }
     }
 }

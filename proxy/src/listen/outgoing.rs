@@ -88,7 +88,20 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::net::IpAddr;
+    use std::sync::Arc;
+    use std::task::Waker;
+    use std::time::Duration;
 
+    use doorward_policy::wire::HeadLimits;
+    use pingora::http::ResponseHeader;
+    use pingora::protocols::raw_connect::ProxyDigest;
+    use proptest::prelude::*;
+
+    use super::super::connection::ConnectionState;
+    use super::super::head_guard::{GuardLimits, HeadGuard};
+    use super::super::tests::Recorder;
+    use super::super::tests::fitful::{Fitful, Script, Told, size, steps, tape};
     use super::*;
 
     /// Takes a few bytes at a time, and says what came in each call.
@@ -156,6 +169,162 @@ mod tests {
             }
             poll_fn(|cx| outgoing.poll_drain(&mut to, cx)).await.unwrap();
             assert_eq!(to.came.concat(), expected, "{at_once}");
+        }
+    }
+
+    /// What somebody who writes may do.
+    #[derive(Debug, Clone)]
+    enum Act {
+        Write(usize),
+        Parts(Vec<usize>),
+        Flush,
+        Shutdown,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let act = prop_oneof![
+            8 => size().prop_map(Act::Write),
+            4 => prop::collection::vec(size(), 0..4).prop_map(Act::Parts),
+            3 => Just(Act::Flush),
+            1 => Just(Act::Shutdown),
+        ];
+        prop::collection::vec(act, 0..30)
+    }
+
+    /// `Outgoing` with nothing around it.
+    struct Bare {
+        outgoing: Outgoing,
+        to: Fitful,
+    }
+
+    impl AsyncWrite for Bare {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            let Self { outgoing, to } = &mut *self;
+            outgoing.poll_write(to, cx, bytes)
+        }
+
+        fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+            let Self { outgoing, to } = &mut *self;
+            outgoing.poll_write_vectored(to, cx, parts)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let Self { outgoing, to } = &mut *self;
+            ready!(outgoing.poll_drain(to, cx))?;
+            Pin::new(to).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let Self { outgoing, to } = &mut *self;
+            ready!(outgoing.poll_drain(to, cx))?;
+            Pin::new(to).poll_shutdown(cx)
+        }
+    }
+
+    fn guard(to: Fitful) -> HeadGuard<Fitful> {
+        let digest = Arc::new(ProxyDigest::new(Box::new(ResponseHeader::build(200, Some(0)).unwrap()), None));
+        let hour = Duration::from_secs(3600);
+        let limits = GuardLimits { head: HeadLimits::default(), header: hour, idle: hour };
+        let state = Arc::new(ConnectionState::default());
+        HeadGuard::http1(to, digest, state, limits, Arc::new(Recorder::default()), IpAddr::from([127, 0, 0, 1]))
+    }
+
+    /// Acts, and compares with the model: a queue without end whose front has come, and whose rest is held. `look` is asked after
+    /// each act, and told whether everything was flushed. What was accepted.
+    fn drive<W: AsyncWrite + Unpin>(writer: &mut W, below: &Fitful, acts: &[Act], mut look: impl FnMut(&mut W, bool)) -> Vec<u8> {
+        let tape = tape(200_000);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut accepted = Vec::new();
+        for (index, act) in acts.iter().enumerate() {
+            below.script().told.clear();
+            // What was not accepted is offered never again: if it comes, it was held all the same.
+            let mut rest = &tape[index * 101..];
+            let mut part = |length| rest.split_off(..length).unwrap();
+            let mut writer_now = Pin::new(&mut *writer);
+            let (offered, outcome) = match act {
+                Act::Write(length) => {
+                    let bytes = part(*length);
+                    (bytes.to_vec(), writer_now.as_mut().poll_write(&mut cx, bytes))
+                }
+                Act::Parts(lengths) => {
+                    let parts: Vec<_> = lengths.iter().map(|length| IoSlice::new(part(*length))).collect();
+                    (parts.iter().flat_map(|part| part.to_vec()).collect(), writer_now.as_mut().poll_write_vectored(&mut cx, &parts))
+                }
+                Act::Flush => (Vec::new(), writer_now.as_mut().poll_flush(&mut cx).map_ok(|()| 0)),
+                Act::Shutdown => (Vec::new(), writer_now.as_mut().poll_shutdown(&mut cx).map_ok(|()| 0)),
+            };
+            let script = below.script();
+            let (last, before) = script.told.split_last().map_or((None, &[][..]), |(last, before)| (Some(*last), before));
+            assert!(before.iter().all(|told| *told == Told::Done), "{act:?} goes on after {before:?}");
+            match (&outcome, last) {
+                (Poll::Pending, Some(Told::Later)) | (Poll::Ready(Ok(_)), None | Some(Told::Done)) => {}
+                (Poll::Ready(Err(error)), Some(Told::Failed(kind))) => assert_eq!(error.kind(), kind),
+                (Poll::Ready(Err(error)), Some(Told::TookNothing)) => assert_eq!(error.kind(), io::ErrorKind::WriteZero),
+                (Poll::Ready(Ok(0)), Some(Told::TookNothing)) => assert!(!offered.is_empty()),
+                told => panic!("{act:?}: {told:?}"),
+            }
+            if let Poll::Ready(Ok(taken)) = outcome {
+                assert!(taken > 0 || offered.is_empty() || last == Some(Told::TookNothing), "{act:?} is not the end");
+                accepted.extend_from_slice(&offered[..taken]);
+            }
+            assert!(accepted.starts_with(&script.came), "{act:?}: once, and in order");
+            assert!(accepted.len() - script.came.len() <= COLLECTED, "{act:?}: a bound");
+            let ended = matches!((act, &outcome), (Act::Flush | Act::Shutdown, Poll::Ready(Ok(_))));
+            if ended {
+                assert_eq!(script.came.len(), accepted.len(), "{act:?}: all of it");
+            }
+            match act {
+                Act::Flush if ended => assert_eq!(script.flushed, accepted.len()),
+                Act::Shutdown if ended => assert!(script.is_shut),
+                _ => assert!(!script.is_shut),
+            }
+            drop(script);
+            look(writer, ended);
+            if ended && matches!(act, Act::Shutdown) {
+                break;
+            }
+        }
+        accepted
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_what_was_accepted_comes_once_and_in_order_or_is_taken_back(steps in steps(), vectored in any::<bool>(), acts in acts()) {
+            let below = Fitful::new(Script { steps, vectored, ..Script::default() });
+            let mut bare = Bare { outgoing: Outgoing::default(), to: below.clone() };
+            let accepted = drive(&mut bare, &below, &acts, |bare, flushed| {
+                assert!(bare.outgoing.held.capacity() <= 2 * COLLECTED);
+                assert!(!flushed || !bare.outgoing.held.try_reclaim(1), "not even memory is held");
+            });
+            let left = bare.outgoing.take();
+            prop_assert!([&below.script().came[..], &left[..]].concat() == accepted);
+        }
+
+        #[test]
+        fn fuzz_a_guarded_client_hears_all_that_was_flushed_or_its_end(steps in steps(), vectored in any::<bool>(), acts in acts(), shuts in any::<bool>()) {
+            // The guard has a clock for clients that read nothing.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let _inside = runtime.enter();
+            let below = Fitful::new(Script { steps, vectored, ..Script::default() });
+            let mut guard = guard(below.clone());
+            let mut accepted = drive(&mut guard, &below, &acts, |_, _| {});
+            if below.script().is_shut {
+                return Ok(());
+            }
+            // Whatever happened, and as soon as the client reads again.
+            below.script().steps.clear();
+            let is_broken = below.script().broken.is_some();
+            let end = if shuts { Act::Shutdown } else { Act::Flush };
+            let mut cx = Context::from_waker(Waker::noop());
+            let ended = match end {
+                Act::Shutdown => Pin::new(&mut guard).poll_shutdown(&mut cx),
+                _ => Pin::new(&mut guard).poll_flush(&mut cx),
+            };
+            let Poll::Ready(ended) = ended else { panic!("it waits for nobody") };
+            prop_assert_eq!(ended.is_err(), is_broken);
+            let came = below.script().came.len();
+            accepted.truncate(if is_broken { came } else { accepted.len() });
+            prop_assert!(below.script().came == accepted);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Real sockets, real TLS, real pingora, and an upstream that writes down every byte it gets.
 
+pub(super) mod fitful;
 mod harness;
 
 mod deadlines;

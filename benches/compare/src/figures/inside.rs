@@ -11,6 +11,7 @@ use doorward_proxy::gate::{Ask, Outcome, Way};
 use doorward_proxy::keys::Tempo;
 use doorward_proxy::manner::Manner;
 use doorward_proxy::runtime::Runtime;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::Fault;
@@ -43,22 +44,8 @@ impl Inside {
     /// # Errors
     /// When the answer is not that it may pass.
     pub fn nanoseconds(&self, load: &Load) -> Result<f64, Fault> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &load.headers {
-            headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
-        }
-        let target = Target::parse(&Method::GET, HOST.as_bytes(), load.path.as_bytes());
-        let target = target.map_err(|fault| format!("{}: {fault:?}", load.path))?;
-        let ask = Ask {
-            content: &[],
-            target: &target,
-            headers: &headers,
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            manner: Manner::Script,
-            way: Way::Proxy,
-            request_id: "figure",
-            now: clock::now(),
-        };
+        let (target, headers) = (target(load)?, headers(load)?);
+        let ask = ask(&target, &headers);
         self.tokio.block_on(async {
             for _ in 0..DECISIONS / 10 {
                 self.passes(&ask).await?;
@@ -76,10 +63,60 @@ impl Inside {
         })
     }
 
+    /// The CPU time of one decision, in nanoseconds, about this with each of these tokens, which come for the first time.
+    ///
+    /// # Errors
+    /// When one may not pass, or was seen before.
+    pub fn nanoseconds_each(&self, load: &Load, tokens: &[String]) -> Result<f64, Fault> {
+        let (target, mut headers) = (target(load)?, headers(load)?);
+        let tokens: Vec<HeaderValue> =
+            tokens.iter().map(|token| HeaderValue::try_from(format!("Bearer {token}"))).collect::<Result<_, _>>()?;
+        let count = u32::try_from(tokens.len())?;
+        self.tokio.block_on(async {
+            let misses = self.runtime.metrics.token_cache_misses.get();
+            let before = meter::this_thread()?;
+            for token in tokens {
+                headers.insert(AUTHORIZATION, token);
+                self.passes(black_box(&ask(&target, &headers))).await?;
+            }
+            let spent = meter::this_thread()? - before;
+            if self.runtime.metrics.token_cache_misses.get() - misses != u64::from(count) {
+                return Err("a new token was seen before".into());
+            }
+            Ok(spent.as_secs_f64() * 1e9 / f64::from(count))
+        })
+    }
+
     async fn passes(&self, ask: &Ask<'_>) -> Result<(), Fault> {
         match self.runtime.admit(ask).await.outcome {
             Outcome::Forward { .. } => Ok(()),
             Outcome::Answer { reason, .. } => Err(format!("`{}` is refused: {reason}", ask.target.path().as_str()).into()),
         }
+    }
+}
+
+fn target(load: &Load) -> Result<Target, Fault> {
+    let target = Target::parse(&Method::GET, HOST.as_bytes(), load.path.as_bytes());
+    target.map_err(|fault| format!("{}: {fault:?}", load.path).into())
+}
+
+fn headers(load: &Load) -> Result<HeaderMap, Fault> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &load.headers {
+        headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+    }
+    Ok(headers)
+}
+
+fn ask<'a>(target: &'a Target, headers: &'a HeaderMap) -> Ask<'a> {
+    Ask {
+        content: &[],
+        target,
+        headers,
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        manner: Manner::Script,
+        way: Way::Proxy,
+        request_id: "figure",
+        now: clock::now(),
     }
 }

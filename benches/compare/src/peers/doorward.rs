@@ -46,24 +46,13 @@ pub fn bearer_new() -> impl Fn(&Stand, usize) -> Result<Running, Unavailable> {
 fn many(count: u64, first: u64, tokens: fn(Arc<[String]>) -> Tokens) -> impl Fn(&Stand, usize) -> Result<Running, Unavailable> {
     let signed: OnceLock<Arc<[String]>> = OnceLock::new();
     move |stand, cores| {
-        let signed = signed.get_or_init(|| sign(stand, first, count)).clone();
+        let signed = signed.get_or_init(|| stand.bearers(first..first + count).into()).clone();
         proxied(stand, cores, |address| {
             let (mut load, refused) = requests::bearer(stand, address, Transport::Tls);
             load.headers.retain(|(name, _)| name != "authorization");
             (Load { tokens: tokens(signed), ..load }, refused)
         })
     }
-}
-
-/// On all cores: an RSA signature takes the better part of a millisecond.
-fn sign(stand: &Stand, first: u64, count: u64) -> Arc<[String]> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let numbers: Vec<u64> = (first..first + count).collect();
-    std::thread::scope(|scope| {
-        let work = |part: &[u64]| part.iter().map(|number| stand.bearer(*number)).collect::<Vec<_>>();
-        let parts: Vec<_> = numbers.chunks(numbers.len().div_ceil(workers)).map(|part| scope.spawn(move || work(part))).collect();
-        parts.into_iter().filter_map(|part| part.join().ok()).flatten().collect()
-    })
 }
 
 /// The cookie of a session.

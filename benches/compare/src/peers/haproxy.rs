@@ -14,9 +14,30 @@ use super::{Running, Unavailable, ports};
 use crate::stand::{Fault, HOST, Stand};
 use crate::system::{Load, Transport};
 
-/// Signature, algorithm, issuer, audience, time and a scope, for each request. Nothing is remembered: it cannot.
-/// The scope stands for the role: before 2.8 `json_query` reads neither a whole list nor a name with dots in it.
+/// What Doorward does: checks signature, algorithm, issuer, audience, time and a scope for each request, takes away what a client
+/// says about itself, and tells the app who it is and how it came.
 pub fn jwt(stand: &Stand, threads: usize) -> Result<Running, Unavailable> {
+    run(stand, threads, TELLING)
+}
+
+/// The checks alone: the app is told nothing, and believes what the client says.
+pub fn jwt_unsaid(stand: &Stand, threads: usize) -> Result<Running, Unavailable> {
+    run(stand, threads, "")
+}
+
+const TELLING: &str = "
+    http-request del-header x-auth- -m beg
+    http-request del-header x-forwarded- -m beg
+    http-request set-header x-auth-user %[var(txn.token),jwt_payload_query('$.sub')]
+    http-request set-header x-auth-roles %[var(txn.scope)]
+    http-request set-header x-forwarded-for %[src]
+    http-request set-header x-forwarded-host %[req.hdr(host)]
+    http-request set-header x-forwarded-proto https
+    http-request set-header x-request-id %[uuid()]";
+
+/// Nothing is remembered: it cannot. The scope stands for the role: before 2.8 `json_query` reads neither a whole list nor a name
+/// with dots in it.
+fn run(stand: &Stand, threads: usize, headers: &str) -> Result<Running, Unavailable> {
     let haproxy = others("haproxy")?;
     let address = ports::free();
     let at = folder(stand, "haproxy", address.port())?;
@@ -55,6 +76,7 @@ frontend edge
     http-request deny deny_status 401 unless {{ var(txn.aud) -m str {AUDIENCE} }}
     http-request deny deny_status 401 unless {{ var(txn.exp),sub(txn.now) -m int gt 0 }}
     http-request deny deny_status 403 unless {{ var(txn.scope) -m sub read:items }}
+{headers}
     use_backend app if {{ hdr(host) -m str {HOST} }}
 
 backend app

@@ -12,11 +12,12 @@ pub fn baseline(id: &str) -> &'static str {
 }
 
 /// Name, what is divided by what, and how much it may be.
-const RATIOS: [(&str, &str, &str, Option<f64>); 7] = [
+const RATIOS: [(&str, &str, &str, Option<f64>); 8] = [
     ("bearer_to_bare_proxy", "doorward-bearer-cached", "pingora-bare-proxy", Some(1.10)),
     ("session_to_bare_proxy", "doorward-session", "pingora-bare-proxy", Some(1.10)),
     ("h2_to_bare_h2", "doorward-tls-h2", "pingora-bare-h2", None),
     ("bearer_to_haproxy", "doorward-bearer-cached", "haproxy-jwt", Some(0.50)),
+    ("bearer_to_haproxy_unsaid", "doorward-bearer-cached", "haproxy-jwt-unsaid", None),
     ("bearer_to_mod_auth_openidc", "doorward-bearer-cached", "mod-auth-openidc-bearer", Some(0.25)),
     ("session_to_mod_auth_openidc", "doorward-session", "mod-auth-openidc-session", None),
     ("hook_to_bare_answer", "doorward-hook", "pingora-bare-answer", Some(1.20)),

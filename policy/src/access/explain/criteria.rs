@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::{AUTHENTICATION_CLAIMS, ClaimTest, Match, Needs, RequestContext, Requirement, Rule, Standing, StepUp};
 use super::words;
 use crate::expression::{Expression, Facts};
-use crate::identity::{Identity, NoRoles, Proof};
+use crate::identity::{Identity, Names, NoRoles, Proof};
 use crate::request::Target;
 
 /// Longest text of a value that is shown, in characters.
@@ -202,8 +202,8 @@ fn when(expression: &Expression, found: &Match<'_>, context: &RequestContext<'_>
     Criterion::new("when", expression.to_string(), Some(text), found.when_holds(context.target, identity))
 }
 
-fn names(names: &[Box<str>]) -> String {
-    if names.is_empty() { "none".to_owned() } else { words::commas(names) }
+fn names(names: Names<'_>) -> String {
+    if names.is_empty() { "none".to_owned() } else { words::commas(&names.to_strings()) }
 }
 
 fn strength(step_up: &StepUp, context: &RequestContext<'_>, identity: Option<&Identity>, all: &mut Vec<Criterion>) {
