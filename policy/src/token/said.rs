@@ -119,13 +119,17 @@ impl ClaimsSet for Map<String, Value> {
 #[derive(Clone)]
 pub(crate) struct Said {
     texts: String,
+    /// Where the texts of arrays are.
+    items: Vec<Range<usize>>,
     members: Vec<(Range<usize>, Kept)>,
 }
 
 #[derive(Clone)]
 enum Kept {
+    /// Where it is among the texts.
     Text(Range<usize>),
-    Texts(Vec<Range<usize>>),
+    /// Which of the items they are.
+    Texts(Range<usize>),
     Value(Value),
 }
 
@@ -135,8 +139,9 @@ const FEW: usize = 32;
 impl Said {
     /// Reads one object and nothing after it, as strictly as [`super::strict_object`] does.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, TokenFault> {
-        let mut said = Self { texts: String::with_capacity(bytes.len()), members: Vec::with_capacity(16) };
-        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let text = std::str::from_utf8(bytes).map_err(|_| TokenFault::Malformed)?;
+        let mut said = Self { texts: String::with_capacity(text.len()), items: Vec::with_capacity(16), members: Vec::with_capacity(16) };
+        let mut json = serde_json::Deserializer::from_str(text);
         json.deserialize_map(Members(&mut said)).map_err(|_| TokenFault::Malformed)?;
         json.end().map_err(|_| TokenFault::Malformed)?;
         if said.members.len() > FEW && !said.names_each_once() {
@@ -156,6 +161,11 @@ impl Said {
         begin..self.texts.len()
     }
 
+    /// Takes the items from there on, as an array.
+    fn items_from(&mut self, begin: usize) -> Vec<Value> {
+        self.items.drain(begin..).map(|at| Value::from(&self.texts[at])).collect()
+    }
+
     fn name(&self, at: usize) -> &str {
         &self.texts[self.members[at].0.clone()]
     }
@@ -163,7 +173,7 @@ impl Said {
     fn at(&self, at: usize) -> Claim<'_> {
         match &self.members[at].1 {
             Kept::Text(at) => Claim::Text(&self.texts[at.clone()]),
-            Kept::Texts(places) => Claim::Texts(Texts { all: &self.texts, places }),
+            Kept::Texts(items) => Claim::Texts(Texts { all: &self.texts, places: &self.items[items.clone()] }),
             Kept::Value(value) => Claim::Value(value),
         }
     }
@@ -282,17 +292,17 @@ impl<'de> Visitor<'de> for One<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kept, A::Error> {
         let Self(said) = self;
-        let mut texts = Vec::new();
+        let begin = said.items.len();
         let other = loop {
             match items.next_element_seed(One(&mut *said))? {
-                None => return Ok(Kept::Texts(texts)),
-                Some(Kept::Text(at)) => texts.push(at),
-                Some(Kept::Texts(places)) => break places.into_iter().map(|at| Value::from(&said.texts[at])).collect(),
+                None => return Ok(Kept::Texts(begin..said.items.len())),
+                Some(Kept::Text(at)) => said.items.push(at),
+                Some(Kept::Texts(inner)) => break Value::Array(said.items_from(inner.start)),
                 Some(Kept::Value(value)) => break value,
             }
         };
         // Something else among them: all of them as values.
-        let mut list: Vec<Value> = texts.into_iter().map(|at| Value::from(&said.texts[at])).collect();
+        let mut list = said.items_from(begin);
         list.push(other);
         while let Some(Strict(item)) = items.next_element()? {
             list.push(item);
