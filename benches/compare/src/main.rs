@@ -35,7 +35,7 @@ enum Command {
     Check,
     /// One figure's own process
     #[command(hide = true, name = many_tokens::COMMAND)]
-    ManyTokens,
+    ManyTokens { configuration: PathBuf },
 }
 
 #[derive(clap::Args)]
@@ -72,18 +72,21 @@ fn main() -> ExitCode {
 
 /// Whether everything was as it must be.
 fn work(command: &Command) -> Result<bool, Fault> {
-    // The tenant answers while this thread waits for the systems.
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let folder = tempfile::tempdir()?;
-    let stand = tokio.block_on(Stand::new(folder.path()))?;
     match command {
-        Command::Check => peers::check(&stand),
-        Command::Run(run) => measure(&stand, run),
-        Command::ManyTokens => {
-            println!("{}", serde_json::to_string(&many_tokens::measure()?)?);
+        Command::Check => with_stand(peers::check),
+        Command::Run(run) => with_stand(|stand| measure(stand, run)),
+        Command::ManyTokens { configuration } => {
+            println!("{}", serde_json::to_string(&many_tokens::measure(configuration, std::io::stdin().lock())?)?);
             Ok(true)
         }
     }
+}
+
+fn with_stand(work: impl FnOnce(&Stand) -> Result<bool, Fault>) -> Result<bool, Fault> {
+    // The tenant answers while this thread waits for the systems.
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let folder = tempfile::tempdir()?;
+    work(&tokio.block_on(Stand::new(folder.path()))?)
 }
 
 fn measure(stand: &Stand, run: &Run) -> Result<bool, Fault> {

@@ -170,7 +170,7 @@ impl Known {
         }
         let text = |text: &str| -> Box<dyn Val> { Box::new(CelString::from(text.to_owned())) };
         let list =
-            |names: identity::Names<'_>| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(|name| text(name)).collect::<Vec<_>>())) };
+            |names: identity::Names<'_>| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(text).collect::<Vec<_>>())) };
         let values = VALUES.map(|name| match name {
             "user" => identity.user().map(text),
             // Only an address that the provider vouches for.

@@ -293,7 +293,7 @@ fn metadata_of_allowed(runtime: &Runtime, verdict: &Verdict) -> Struct {
     ];
     fields.extend(said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), text(value?)))));
     if let Some(identity) = identity {
-        let roles = ListValue { values: identity.roles().iter().map(|role| text(role)).collect() };
+        let roles = ListValue { values: identity.roles().iter().map(text).collect() };
         fields.insert("roles".to_owned(), Value { kind: Some(Kind::ListValue(roles)) });
     }
     Struct { fields }

@@ -15,7 +15,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -63,7 +63,7 @@ pub(super) struct GuardLimits {
 }
 
 /// The decrypted stream of one client.
-pub(super) struct HeadGuard<S> {
+pub(super) struct HeadGuard<S: IO> {
     inner: S,
     digest: Arc<ProxyDigest>,
     state: Arc<ConnectionState>,
@@ -163,8 +163,9 @@ impl<S: IO> HeadGuard<S> {
     }
 
     /// The same connection, agreed to be HTTP/2.
-    pub(super) fn into_h2(self) -> Self {
-        Self { phase: Phase::Preface(PREFACE_BYTES), ..self }
+    pub(super) fn into_h2(mut self) -> Self {
+        self.phase = Phase::Preface(PREFACE_BYTES);
+        self
     }
 
     /// pingora is about to read a request.
@@ -511,10 +512,25 @@ impl<S: IO> AsyncWrite for HeadGuard<S> {
     }
 }
 
-impl<S> std::fmt::Debug for HeadGuard<S> {
+impl<S: IO> std::fmt::Debug for HeadGuard<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // What is held may be somebody's cookie.
         f.debug_struct("HeadGuard").field("client", &self.client).field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+/// pingora lets go of a connection without a flush when the app breaks off behind its head. A client that hears nothing on a kept
+/// connection takes its request for lost and may send it again (RFC 9110 §9.2.2); so what was written goes, as far as it can at once.
+/// TLS says no goodbye: it is seen to be cut short.
+impl<S: IO> Drop for HeadGuard<S> {
+    fn drop(&mut self) {
+        if self.state.is_cut() || self.outgoing.is_empty() {
+            return;
+        }
+        let cx = &mut Context::from_waker(Waker::noop());
+        if let Poll::Ready(Ok(())) = self.outgoing.poll_drain(&mut self.inner, cx) {
+            let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        }
     }
 }
 
@@ -552,7 +568,7 @@ impl<S: IO> Ssl for HeadGuard<S> {
     }
 }
 
-impl<S> Peek for HeadGuard<S> {}
+impl<S: IO> Peek for HeadGuard<S> {}
 
 impl<S: IO> GetTimingDigest for HeadGuard<S> {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
@@ -560,7 +576,7 @@ impl<S: IO> GetTimingDigest for HeadGuard<S> {
     }
 }
 
-impl<S> GetProxyDigest for HeadGuard<S> {
+impl<S: IO> GetProxyDigest for HeadGuard<S> {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         Some(self.digest.clone())
     }
@@ -617,6 +633,22 @@ mod tests {
                 });
                 assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionAborted, "{name}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_written_goes_out_though_nobody_flushes_unless_the_request_was_cut() {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n";
+        for is_cut in [false, true] {
+            let (mut client, mut guard) = guarded(Duration::from_secs(5)).await;
+            guard.write_all(head).await.unwrap();
+            if is_cut {
+                Cutter::of(&guard.state).cut();
+            }
+            drop(guard);
+            let mut heard = Vec::new();
+            client.read_to_end(&mut heard).await.unwrap();
+            assert_eq!(heard, if is_cut { &head[..0] } else { &head[..] });
         }
     }
 

@@ -25,6 +25,10 @@ impl Outgoing {
         std::mem::take(&mut self.held)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Ready when nothing is held any more.
     pub(super) fn poll_drain<W: AsyncWrite + Unpin>(&mut self, to: &mut W, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
@@ -101,7 +105,7 @@ mod tests {
     use super::super::connection::ConnectionState;
     use super::super::head_guard::{GuardLimits, HeadGuard};
     use super::super::tests::Recorder;
-    use super::super::tests::fitful::{Fitful, Script, Told, size, steps, tape};
+    use super::super::tests::fitful::{Fitful, Script, TAPE, Told, size, steps};
     use super::*;
 
     /// Takes a few bytes at a time, and says what came in each call.
@@ -232,13 +236,12 @@ mod tests {
     /// Acts, and compares with the model: a queue without end whose front has come, and whose rest is held. `look` is asked after
     /// each act, and told whether everything was flushed. What was accepted.
     fn drive<W: AsyncWrite + Unpin>(writer: &mut W, below: &Fitful, acts: &[Act], mut look: impl FnMut(&mut W, bool)) -> Vec<u8> {
-        let tape = tape(200_000);
         let mut cx = Context::from_waker(Waker::noop());
         let mut accepted = Vec::new();
         for (index, act) in acts.iter().enumerate() {
             below.script().told.clear();
             // What was not accepted is offered never again: if it comes, it was held all the same.
-            let mut rest = &tape[index * 101..];
+            let mut rest = &TAPE[index * 101..];
             let mut part = |length| rest.split_off(..length).unwrap();
             let mut writer_now = Pin::new(&mut *writer);
             let (offered, outcome) = match act {
@@ -248,7 +251,10 @@ mod tests {
                 }
                 Act::Parts(lengths) => {
                     let parts: Vec<_> = lengths.iter().map(|length| IoSlice::new(part(*length))).collect();
-                    (parts.iter().flat_map(|part| part.to_vec()).collect(), writer_now.as_mut().poll_write_vectored(&mut cx, &parts))
+                    (
+                        parts.iter().map(|part| &**part).collect::<Vec<_>>().concat(),
+                        writer_now.as_mut().poll_write_vectored(&mut cx, &parts),
+                    )
                 }
                 Act::Flush => (Vec::new(), writer_now.as_mut().poll_flush(&mut cx).map_ok(|()| 0)),
                 Act::Shutdown => (Vec::new(), writer_now.as_mut().poll_shutdown(&mut cx).map_ok(|()| 0)),

@@ -1,12 +1,14 @@
 //! What the edge adds to an answer, and what it says when there is none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_tests::client::Answer;
 use doorward_tests::recorder::{Recorder, ok};
 use doorward_tests::scene::{API, APP, Plan, Scene};
+use tokio::io::AsyncWriteExt as _;
 
-use super::{nobody, plan};
+use super::{app, nobody, plan};
 
 #[tokio::test]
 async fn cache_01_what_was_made_for_one_person_is_stored_by_nobody_else() {
@@ -185,4 +187,45 @@ async fn the_app_is_called_what_the_route_says() {
         }
         scene.app.forget();
     }
+}
+
+#[tokio::test]
+async fn what_came_before_the_app_broke_off_reaches_the_client() {
+    for (said, breaks, is_whole) in [
+        ("hello worl", Breaks::Off, true),
+        ("hello", Breaks::Off, false),
+        ("", Breaks::Off, false),
+        ("hello", Breaks::Hard, false),
+        ("", Breaks::Hard, false),
+        ("hello", Breaks::Never, false),
+        ("", Breaks::Never, false),
+    ] {
+        let address = app(move |mut socket, _| async move {
+            let _ = socket.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{said}").as_bytes()).await;
+            match breaks {
+                Breaks::Off => {}
+                Breaks::Hard => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    let _ = socket.set_zero_linger();
+                }
+                Breaks::Never => tokio::time::sleep(Duration::from_secs(20)).await,
+            }
+        })
+        .await;
+        let scene = Scene::with(plan(&format!("{{ servers: [\"{address}\"], read: 300ms }}"), "")).await;
+        let mut client = scene.raw(APP).await;
+        client.send(b"GET /public/x HTTP/1.1\r\nhost: app.localhost\r\n\r\n").await;
+        let heard = String::from_utf8(client.rest().await).unwrap();
+        assert!(heard.starts_with("HTTP/1.1 200 OK\r\n") && heard.ends_with(&format!("\r\n\r\n{said}")), "{said:?} {breaks:?}: {heard:?}");
+        assert_eq!(client.is_closed().await, !is_whole, "{said:?} {breaks:?}");
+    }
+}
+
+/// How an app ends a connection.
+#[derive(Debug, Clone, Copy)]
+enum Breaks {
+    Off,
+    /// With a reset, a moment later.
+    Hard,
+    Never,
 }

@@ -1,9 +1,12 @@
 //! A million tokens in a row, each another one: memory is bounded by what is to be remembered, and nothing gets slower.
 //!
-//! Measured in a process of its own, so that what other figures left behind hides no growth.
+//! Measured in a process of its own that is told the tokens: it holds neither what other figures left behind nor what signing takes.
 
+use std::io::{BufRead, BufWriter, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::{Command, Stdio};
+use std::ops::Range;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
 use std::{env, fs, thread};
 
 use doorward_benches::issuer::{HOST, Issuer};
@@ -26,9 +29,11 @@ use super::{Bar, Bench, Fault, Figure, Row};
 pub const COMMAND: &str = "many-tokens";
 const REMEMBERED: u64 = 10_000;
 const TENTHS: u64 = 10;
-/// Signed on every core, then decided about on one; few enough that they are not what memory is needed for.
+/// Signed on every core, then told; after each the memory is looked at.
 const CHUNK: u64 = 20_000;
 const CHUNKS_OF_A_TENTH: u64 = 5;
+/// Told, read and decided about at once.
+const BATCH: u64 = 1_000;
 const HITS: u32 = 100_000;
 
 /// What happened on the way.
@@ -48,12 +53,32 @@ pub struct ManyTokens {
 }
 
 pub fn figures(_: &Bench<'_>, _: &[Row]) -> Result<Vec<Figure>, Fault> {
-    let mut own = Command::new(env::current_exe()?);
-    let output = own.arg(COMMAND).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    let (issuer, folder) = (Issuer::new(Algorithm::EdDsa)?, tempfile::tempdir()?);
+    let configuration = issuer.configure(folder.path(), &format!("remembered: {REMEMBERED}"))?;
+    let mut command = Command::new(env::current_exe()?);
+    command.arg(COMMAND).arg(&configuration).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut own = command.spawn()?;
+    let told = own.stdin.take().ok_or("nothing can be told").map_err(Fault::from).and_then(|input| tell(&issuer, input));
+    let output = own.wait_with_output()?;
     if !output.status.success() {
         return Err(format!("`{COMMAND}` ended with {}", output.status).into());
     }
+    told?;
     Ok(serde_json::from_slice::<ManyTokens>(&output.stdout)?.figures())
+}
+
+/// A batch for warming up, then all of them, a line each.
+fn tell(issuer: &Issuer, input: ChildStdin) -> Result<(), Fault> {
+    let (now, mut input) = (clock::now(), BufWriter::new(input));
+    let mut say = |numbers: Range<u64>| -> Result<(), Fault> {
+        for token in signed(issuer, numbers, now)? {
+            input.write_all(token.as_bytes())?;
+            input.write_all(b"\n")?;
+        }
+        Ok(input.flush()?)
+    };
+    say(0..BATCH)?;
+    (0..TENTHS * CHUNKS_OF_A_TENTH).try_for_each(|chunk| say(BATCH + chunk * CHUNK..BATCH + (chunk + 1) * CHUNK))
 }
 
 impl ManyTokens {
@@ -97,24 +122,20 @@ impl ManyTokens {
     }
 }
 
-/// Measures in this process.
+/// Measures in this process, with the tokens that `input` says.
 ///
 /// # Errors
 /// When a token is refused, or not remembered.
-pub fn measure() -> Result<ManyTokens, Fault> {
-    let (issuer, now) = (Issuer::new(Algorithm::EdDsa)?, clock::now());
-    let folder = tempfile::tempdir()?;
-    let configuration = issuer.configure(folder.path(), &format!("remembered: {REMEMBERED}"))?;
-    let settings = doorward_config::load(&configuration).map_err(|report| report.render(false))?.settings;
+pub fn measure(configuration: &Path, mut input: impl BufRead) -> Result<ManyTokens, Fault> {
+    let settings = doorward_config::load(configuration).map_err(|report| report.render(false))?.settings;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let runtime = Runtime::new(settings, Tempo::default(), AccessLog::new(std::io::sink()), tokio.handle().clone())?;
-    let gate = Gate { tokio, runtime, now };
+    let gate = Gate { tokio, runtime, now: clock::now() };
 
-    // What signing needs is there before anything is measured.
-    let warm = signed(&issuer, 0, now)?;
-    gate.admit_all(warm[..100].to_vec())?;
-    let hit_before = gate.hit(&warm[0])?;
-    drop(warm);
+    let warm = batch(&mut input)?;
+    let first = warm.first().cloned().ok_or("nothing was told")?;
+    gate.admit_all(warm)?;
+    let hit_before = gate.hit(&first)?;
     let mut found = ManyTokens {
         tokens: TENTHS * CHUNKS_OF_A_TENTH * CHUNK,
         remembered: REMEMBERED,
@@ -128,10 +149,12 @@ pub fn measure() -> Result<ManyTokens, Fault> {
     let mut last = None;
     for tenth in 0..TENTHS {
         let mut busy = 0.0;
-        for chunk in 0..CHUNKS_OF_A_TENTH {
-            let tokens = signed(&issuer, 1 + tenth * CHUNKS_OF_A_TENTH + chunk, now)?;
-            last = tokens.last().cloned();
-            busy += gate.admit_all(tokens)?;
+        for _ in 0..CHUNKS_OF_A_TENTH {
+            for _ in 0..CHUNK / BATCH {
+                let tokens = batch(&mut input)?;
+                last = tokens.last().cloned();
+                busy += gate.admit_all(tokens)?;
+            }
             found.bytes_most = found.bytes_most.max(resident()?);
         }
         found.microseconds.push(busy * 1e6 / (CHUNKS_OF_A_TENTH * CHUNK) as f64);
@@ -139,8 +162,19 @@ pub fn measure() -> Result<ManyTokens, Fault> {
             found.bytes_full = found.bytes_most;
         }
     }
-    found.hit_after = gate.hit(&last.ok_or("nothing was signed")?)?;
+    found.hit_after = gate.hit(&last.ok_or("nothing was told")?)?;
     Ok(found)
+}
+
+/// The next tokens, as requests carry them.
+fn batch(input: &mut impl BufRead) -> Result<Vec<HeaderValue>, Fault> {
+    let mut line = String::new();
+    let mut next = || -> Result<HeaderValue, Fault> {
+        line.clear();
+        input.read_line(&mut line)?;
+        Ok(HeaderValue::try_from(format!("Bearer {}", line.trim_end()))?)
+    };
+    (0..BATCH).map(|_| next()).collect()
 }
 
 /// A runtime, and a moment that lasts.
@@ -210,15 +244,21 @@ fn target() -> Result<Target, Fault> {
     Target::parse(&Method::GET, HOST.as_bytes(), b"/admin/users").map_err(|fault| format!("{fault:?}").into())
 }
 
-/// The tokens of one chunk, as requests carry them.
-fn signed(issuer: &Issuer, chunk: u64, now: Timestamp) -> Result<Vec<HeaderValue>, Fault> {
+/// Those tokens, in any order, signed on every core.
+fn signed(issuer: &Issuer, numbers: Range<u64>, now: Timestamp) -> Result<Vec<String>, Fault> {
     let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    let part = |thread: u64| -> Result<Vec<HeaderValue>, Fault> {
-        let numbers = (chunk * CHUNK..(chunk + 1) * CHUNK).filter(|number| number % threads == thread);
-        numbers.map(|number| Ok(HeaderValue::try_from(format!("Bearer {}", issuer.token(number, now)?))?)).collect()
+    let part = |thread: u64| -> Result<Vec<String>, Fault> {
+        numbers.clone().filter(|number| number % threads == thread).map(|number| Ok(issuer.token(number, now)?)).collect()
     };
     let parts: Vec<_> = thread::scope(|scope| {
-        let working: Vec<_> = (0..threads).map(|thread| scope.spawn(move || part(thread))).collect();
+        let working: Vec<_> = (0..threads)
+            .map(|thread| {
+                scope.spawn({
+                    let part = &part;
+                    move || part(thread)
+                })
+            })
+            .collect();
         working.into_iter().map(|work| work.join().map_err(|_| Fault::from("signing ended early"))).collect()
     });
     let mut tokens = Vec::with_capacity(usize::try_from(CHUNK)?);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
@@ -48,7 +48,7 @@ pub(in super::super) struct Script {
     pub(in super::super) flushed: usize,
     pub(in super::super) is_shut: bool,
     /// What can be read from it, to its end.
-    pub(in super::super) source: Vec<u8>,
+    pub(in super::super) source: &'static [u8],
     /// How much of that was read.
     pub(in super::super) given: usize,
 }
@@ -74,15 +74,15 @@ pub(in super::super) fn size() -> impl Strategy<Value = usize> {
     prop_oneof![0..4usize, 0..200usize, 4090..4100usize, 0..5000usize, 16_380..16_390usize, 0..40_000usize]
 }
 
-/// Bytes in which two places do not look alike.
-pub(in super::super) fn tape(length: usize) -> Vec<u8> {
+/// Bytes in which no two places look alike.
+pub(in super::super) static TAPE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 1u32;
     let next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
-    std::iter::repeat_with(next).take(length).collect()
-}
+    std::iter::repeat_with(next).take(300_000).collect()
+});
 
 impl Script {
     /// How much of `wanted` comes of the next call.
@@ -148,7 +148,7 @@ impl AsyncWrite for Fitful {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let bytes = if self.is_write_vectored() {
-            parts.iter().flat_map(|part| part.to_vec()).collect()
+            parts.iter().map(|part| &**part).collect::<Vec<_>>().concat()
         } else {
             parts.iter().find(|part| !part.is_empty()).map_or_else(Vec::new, |part| part.to_vec())
         };
