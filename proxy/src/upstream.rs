@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -88,7 +88,8 @@ impl UpstreamPool {
         };
         let host = host.map(HeaderValue::try_from).transpose().map_err(|error| format!("the host is no host: {error}"))?;
         let known = known.filter(|known| known.upstream.servers == upstream.servers).map(UpstreamPool::addresses).unwrap_or_default();
-        let resolver = Resolver { servers: upstream.servers.clone(), template: template.clone(), known };
+        let resolver =
+            Resolver { servers: upstream.servers.clone(), template: template.clone(), known, is_outdated: AtomicBool::new(false) };
         let mut backends = Backends::new(Box::new(resolver));
         if let Some(check) = &upstream.health {
             backends.set_health_check(Box::new(health_check(check, upstream, &template, &own_host)?));
@@ -123,7 +124,9 @@ impl UpstreamPool {
     /// The next server in turn that is well and not among `tried`, ready to connect to.
     pub fn next(&self, tried: &[SocketAddr]) -> Option<Chosen> {
         let servers = self.servers.load();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(servers.len())?;
+        // Another try takes nobody's turn: with two servers, one of them gone, every request would begin with that one.
+        let turn = if tried.is_empty() { self.turn.fetch_add(1, Ordering::Relaxed) } else { self.turn.load(Ordering::Relaxed) };
+        let turn = turn.checked_rem(servers.len())?;
         let in_turn = servers[turn..].iter().chain(&servers[..turn]);
         let server = in_turn.into_iter().find(|server| !tried.contains(&server.address) && self.is_well(server))?;
         Some(Chosen { peer: Box::new(server.peer.clone()), name: server.name.clone() })
@@ -213,6 +216,8 @@ struct Resolver {
     template: HttpPeer,
     /// Where the names led to when they were looked up last, by the pool before this one.
     known: Vec<SocketAddr>,
+    /// They were looked up since: what is known is newer, and not ours to say.
+    is_outdated: AtomicBool,
 }
 
 #[async_trait]
@@ -228,11 +233,14 @@ impl ServiceDiscovery for Resolver {
         }
         match failed {
             // One name that fails does not take the others away; all of them failing changes nothing.
-            Some(_) if backends.is_empty() && !self.known.is_empty() => {
+            Some(_) if backends.is_empty() && !self.known.is_empty() && !self.is_outdated.load(Ordering::Relaxed) => {
                 Ok((self.known.iter().map(|address| self.backend(*address)).collect(), HashMap::new()))
             }
             Some(error) if backends.is_empty() => Err(pingora::Error::because(pingora::ErrorType::ConnectError, "lookup", error)),
-            _ => Ok((backends, HashMap::new())),
+            _ => {
+                self.is_outdated.store(true, Ordering::Relaxed);
+                Ok((backends, HashMap::new()))
+            }
         }
     }
 }

