@@ -43,6 +43,7 @@ pub fn catalogue(_: &Stand) -> Catalogue {
         candidate("doorward-bearer-new", doorward::bearer_new()),
         candidate("doorward-session", doorward::session),
         candidate("doorward-hook", doorward::hook),
+        candidate("doorward-hook-session", doorward::hook_session),
         candidate("doorward-behind-nginx", doorward::behind_nginx),
         candidate("doorward-tls-h2", doorward::tls_h2),
     ])

@@ -70,6 +70,15 @@ pub fn hook(stand: &Stand, cores: usize) -> Result<Running, Unavailable> {
     Running { processes: vec![process], log, load, refused: Some((refused, vec![401])) }.checked(stand)
 }
 
+/// The same for somebody with a session.
+pub fn hook_session(stand: &Stand, cores: usize) -> Result<Running, Unavailable> {
+    let (process, places, log) = run(stand, cores, None)?;
+    let question = asked_by_nginx(places.hooks);
+    let cookie = stand.session(&file(stand, &places), clock::now())?;
+    let (load, refused) = (question.clone().session(&cookie), question.session(&requests::tampered(&cookie)));
+    Running { processes: vec![process], log, load, refused: Some((refused, vec![401])) }.checked(stand)
+}
+
 /// A real nginx in front that asks about each request, with the text that `doorward snippet nginx` prints; both are counted.
 pub fn behind_nginx(stand: &Stand, cores: usize) -> Result<Running, Unavailable> {
     let address = ports::free();
@@ -104,11 +113,15 @@ const REJECT: &str = "ssl_reject_handshake on;";
 
 /// What nginx asks about a page, for somebody with a token, and for one with a token for another API.
 pub fn question(stand: &Stand, hooks: SocketAddr) -> (Load, Load) {
+    let load = asked_by_nginx(hooks);
+    (load.clone().bearer(&stand.bearer(0)), load.bearer(&requests::for_another(stand)))
+}
+
+/// About a page, for nobody yet.
+fn asked_by_nginx(hooks: SocketAddr) -> Load {
     let mut load = Load::usual(hooks, Transport::Plain, "/_doorward/check/nginx");
     load.headers[0].1 = "doorward.internal".into();
-    let load =
-        load.with("X-Original-Method", "GET").with("X-Original-URL", &format!("https://{HOST}{PAGE}")).with("X-Forwarded-For", "192.0.2.7");
-    (load.clone().bearer(&stand.bearer(0)), load.bearer(&requests::for_another(stand)))
+    load.with("X-Original-Method", "GET").with("X-Original-URL", &format!("https://{HOST}{PAGE}")).with("X-Forwarded-For", "192.0.2.7")
 }
 
 fn proxied(stand: &Stand, cores: usize, loads: impl FnOnce(SocketAddr) -> (Load, Load)) -> Result<Running, Unavailable> {

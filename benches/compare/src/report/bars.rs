@@ -5,14 +5,14 @@ use crate::figures::{Bar, Figure};
 /// Whom nobody who checks nothing can beat: what a Doorward is divided by.
 pub fn baseline(id: &str) -> &'static str {
     match id {
-        "doorward-hook" | "pingora-bare-answer" => "pingora-bare-answer",
+        "doorward-hook" | "doorward-hook-session" | "pingora-bare-answer" => "pingora-bare-answer",
         "doorward-tls-h2" | "pingora-bare-h2" => "pingora-bare-h2",
         _ => "pingora-bare-proxy",
     }
 }
 
 /// Name, what is divided by what, and how much it may be.
-const RATIOS: [(&str, &str, &str, Option<f64>); 8] = [
+const RATIOS: [(&str, &str, &str, Option<f64>); 9] = [
     ("bearer_to_bare_proxy", "doorward-bearer-cached", "pingora-bare-proxy", Some(1.10)),
     ("session_to_bare_proxy", "doorward-session", "pingora-bare-proxy", Some(1.10)),
     ("h2_to_bare_h2", "doorward-tls-h2", "pingora-bare-h2", None),
@@ -21,6 +21,7 @@ const RATIOS: [(&str, &str, &str, Option<f64>); 8] = [
     ("bearer_to_mod_auth_openidc", "doorward-bearer-cached", "mod-auth-openidc-bearer", Some(0.25)),
     ("session_to_mod_auth_openidc", "doorward-session", "mod-auth-openidc-session", None),
     ("hook_to_bare_answer", "doorward-hook", "pingora-bare-answer", Some(1.20)),
+    ("session_hook_to_bare_answer", "doorward-hook-session", "pingora-bare-answer", Some(1.20)),
 ];
 
 /// Those whose two systems were asked for. What could not be measured then does not hold.
