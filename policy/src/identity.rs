@@ -150,8 +150,8 @@ impl Identity {
     /// What oauth2-proxy calls groups: the roles, then what the `groups` claim adds.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         let claimed = self.claims().get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let roles = self.roles();
-        roles.iter().chain(claimed.filter(move |group| !group.is_empty() && !roles.contains(group)))
+        let mut is_role = self.roles().finder();
+        self.roles().iter().chain(claimed.filter(move |group| !group.is_empty() && !is_role(group)))
     }
 
     /// Auth0's `permissions` claim.

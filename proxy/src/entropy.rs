@@ -45,9 +45,10 @@ impl RequestIds {
 
     /// The next id.
     pub fn next(&self) -> RequestId {
-        let count = self.next.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff;
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
         let mut text = [0; 24];
-        write_hex(&mut text[..16], self.start);
+        // Eight digits of the count have room behind the start; those before them move it on.
+        write_hex(&mut text[..16], self.start.wrapping_add(count >> 32));
         write_hex(&mut text[16..], count);
         RequestId(text)
     }
@@ -109,8 +110,10 @@ mod tests {
         let drawn: HashSet<RequestId> = (0..1000).map(|_| ids.next()).collect();
         assert_eq!(drawn.len(), 1000);
         assert!(drawn.iter().all(|id| id.len() == 24 && id.bytes().all(|digit| digit.is_ascii_hexdigit())));
-        let ids = RequestIds { start: 0x0123_4567_89ab_cdef, next: AtomicU64::new(0x1_0000_00ff) };
+        let ids = RequestIds { start: 0x0123_4567_89ab_cdef, next: AtomicU64::new(0xff) };
         assert_eq!((&*ids.next(), &*ids.next()), ("0123456789abcdef000000ff", "0123456789abcdef00000100"));
         assert_eq!(ids.next().value(), "0123456789abcdef00000101");
+        let ids = RequestIds { start: u64::MAX, next: AtomicU64::new(0xffff_ffff) };
+        assert_eq!((&*ids.next(), &*ids.next()), ("ffffffffffffffffffffffff", "000000000000000000000000"));
     }
 }

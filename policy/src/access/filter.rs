@@ -80,7 +80,40 @@ fn covers(wanted: &str, domain: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use serde_json::json;
+
     use super::*;
+    use crate::claim_path::ClaimPath;
+    use crate::identity::{IdentityMapping, Proof};
+
+    fn with_groups(roles: Vec<String>, groups: Vec<String>) -> Identity {
+        let claims = json!({ "roles": roles, "groups": groups });
+        let claims = claims.as_object().unwrap().clone();
+        let mapping = IdentityMapping { roles: vec![ClaimPath::name("roles")], ..IdentityMapping::default() };
+        Identity::read(Proof::Bearer, "tenant", claims, &mapping)
+    }
+
+    #[test]
+    fn hook_o2p_groups_are_the_roles_and_what_the_claim_adds() {
+        for count in [2, 100] {
+            let roles: Vec<String> = (0..count).map(|at| format!("r{at}")).collect();
+            let identity = with_groups(roles.clone(), ["r1", "g1", "", "r0", "g2"].map(str::to_owned).into());
+            assert_eq!(identity.groups().collect::<Vec<_>>(), [&roles[..], &["g1".to_owned(), "g2".to_owned()]].concat());
+        }
+    }
+
+    #[test]
+    fn adv_tra_06_many_groups_are_not_compared_with_many_roles() {
+        let names = |kind: char| (0..30_000).map(|at| format!("{kind}{at}")).collect();
+        let identity = with_groups(names('r'), names('g'));
+        let began = Instant::now();
+        for (wanted, admitted) in [("g29999", true), ("g30000", false)] {
+            assert_eq!(Filter::parse(Some(&format!("allowed_groups={wanted}"))).unwrap().admits(&identity), admitted, "{wanted}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
 
     #[test]
     fn hook_o2p_a_demand_that_cannot_be_read_is_not_taken_for_none() {

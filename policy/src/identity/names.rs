@@ -110,6 +110,14 @@ impl<'i> Names<'i> {
         self.iter().any(|own| own == name)
     }
 
+    /// The same for who asks about many: each is looked up, not compared with all.
+    pub(super) fn finder(self) -> impl FnMut(&str) -> bool + use<'i> {
+        let mut set: Option<HashSet<&'i str>> = None;
+        move |name| {
+            if self.ends.len() < FEW { self.contains(name) } else { set.get_or_insert_with(|| self.iter().collect()).contains(name) }
+        }
+    }
+
     /// In the order in which the claims say them.
     pub fn iter(&self) -> impl Iterator<Item = &'i str> + use<'i> {
         let (all, mut begin) = (self.all, self.begin);
@@ -194,6 +202,17 @@ mod tests {
                 assert_eq!(texts.names(places[1].clone()).to_strings(), ["n1", "z"], "{count} of {distinct}");
                 assert_eq!(texts.get(0), Some("ada"));
             }
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_among_few_and_among_many() {
+        for count in [0, 1, FEW - 1, FEW, 1000] {
+            let names: Vec<String> = (0..count).map(|at| format!("n{at}")).collect();
+            let (texts, places) = gathered(&[], &[&names.iter().map(String::as_str).collect::<Vec<_>>()]);
+            let mut found = texts.names(places[0].clone()).finder();
+            assert!(names.iter().all(|name| found(name)), "{count}");
+            assert!(!found("") && !found("n") && !found(&format!("n{count}")), "{count}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Keys that the operator holds, as they count at one moment: a new set when one begins or ends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use doorward_policy::time::Timestamp;
@@ -13,6 +14,8 @@ pub(super) struct HeldKeys {
     keys: Vec<StaticKey>,
     algorithms: Vec<Algorithm>,
     now: ArcSwap<Span>,
+    /// The generation of the set that is made next.
+    next: AtomicU64,
 }
 
 /// A set, and the moments between which nothing changes in it: from the first, before the second.
@@ -27,7 +30,7 @@ impl HeldKeys {
     pub(super) fn new(keys: &[StaticKey], algorithms: &[Algorithm], now: Timestamp) -> Self {
         let (keys, algorithms) = (keys.to_vec(), algorithms.to_vec());
         let span = Span::at(&keys, &algorithms, 1, now);
-        Self { keys, algorithms, now: ArcSwap::from_pointee(span) }
+        Self { keys, algorithms, now: ArcSwap::from_pointee(span), next: AtomicU64::new(2) }
     }
 
     /// Two comparisons, unless one of them begins or ends now.
@@ -37,8 +40,10 @@ impl HeldKeys {
         if span.from <= now && now < span.until {
             return span.believed.clone();
         }
-        // Of two requests that come here at once, both make the same set; what is remembered under either is verified again at most.
-        let next = Arc::new(Span::at(&self.keys, &self.algorithms, span.believed.generation + 1, now));
+        // Of two requests that come here at once, each makes a set, and perhaps not the same one: no two share a generation. What is
+        // remembered under the one that does not stay is verified again.
+        let generation = self.next.fetch_add(1, Ordering::Relaxed);
+        let next = Arc::new(Span::at(&self.keys, &self.algorithms, generation, now));
         self.now.store(next.clone());
         next.believed.clone()
     }
@@ -89,6 +94,18 @@ mod tests {
             assert_eq!(believed.generation > last, changed, "at {now}");
             last = believed.generation;
         }
+    }
+
+    #[test]
+    fn jwks_05_two_sets_that_were_made_at_once_are_two_generations() {
+        let held = HeldKeys::new(&[key("old", None, Some(100)), key("older", None, Some(99))], &[Algorithm::Es256], Timestamp(99));
+        let before = held.now.load_full();
+        let one = held.at(Timestamp(100));
+        // As another thread finds it that looked earlier.
+        held.now.store(before);
+        let other = held.at(Timestamp(101));
+        assert_eq!([&one, &other].map(|believed| believed.keys.knows("old")), [true, false]);
+        assert_ne!(one.generation, other.generation);
     }
 
     #[test]
