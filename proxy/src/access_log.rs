@@ -7,7 +7,6 @@
 mod batches;
 mod line;
 
-use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +15,7 @@ use doorward_config::settings::AccessLines;
 
 use crate::runtime::Runtime;
 use batches::Batches;
-pub use batches::PAUSE;
+pub use batches::{Out, PAUSE, Stdout};
 pub use line::{Line, Put, RefusedLine};
 
 /// How long the end may wait for what reads the log.
@@ -28,7 +27,7 @@ pub struct AccessLog(Arc<Batches>);
 
 impl AccessLog {
     /// A log that writes to `out`.
-    pub fn new(out: impl Write + Send + 'static) -> Self {
+    pub fn new(out: impl Out + Send + 'static) -> Self {
         let batches = Arc::new(Batches::default());
         if let Err(error) = batches.start_writing(out) {
             tracing::error!("the access log has no thread to write it, and is lost: {error}");

@@ -19,6 +19,9 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 const LARGE: usize = 128 << 10;
 /// Bytes of a share after which lines are lost.
 const FULL: usize = 4 << 20;
+/// How often, and after how long, what has no room in a pipe is written again.
+const TRIES: usize = 10;
+const REST: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Batches {
@@ -43,7 +46,7 @@ impl Batches {
     ///
     /// # Errors
     /// The system's: there is no thread.
-    pub(super) fn start_writing(self: &Arc<Self>, out: impl Write + Send + 'static) -> io::Result<()> {
+    pub(super) fn start_writing(self: &Arc<Self>, out: impl Out + Send + 'static) -> io::Result<()> {
         let batches = self.clone();
         let writer = thread::Builder::new().name("access-log".into()).spawn(move || batches.keep_writing(out))?;
         // Set once, and before anybody has a line.
@@ -93,7 +96,7 @@ impl Batches {
     }
 
     /// The writer's thread, until the end.
-    fn keep_writing(&self, out: impl Write) {
+    fn keep_writing(&self, out: impl Out) {
         let mut writer = Writer { out, torn: false };
         let mut lines = Vec::new();
         let mut served = 0;
@@ -148,33 +151,70 @@ fn lock(share: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
     })
 }
 
-struct Writer<W> {
-    out: W,
+/// Where lines go.
+pub trait Out {
+    /// To write a batch, in as many pieces as it takes, with nobody else's lines between them.
+    fn hold(&mut self) -> impl Write;
+}
+
+impl<W: Write> Out for W {
+    fn hold(&mut self) -> impl Write {
+        self
+    }
+}
+
+/// The process's own, where the audit log may be too.
+#[derive(Debug)]
+pub struct Stdout;
+
+impl Out for Stdout {
+    fn hold(&mut self) -> impl Write {
+        io::stdout().lock()
+    }
+}
+
+struct Writer<O> {
+    out: O,
     /// The last write failed, perhaps in the middle of a line.
     torn: bool,
 }
 
-impl<W: Write> Writer<W> {
+impl<O: Out> Writer<O> {
     /// Writes whole lines, with one call where the system takes them at once: how many of them are lost.
     fn write(&mut self, lines: &[u8]) -> usize {
         if lines.is_empty() {
             return 0;
         }
-        match self.try_write(lines) {
-            Ok(()) => 0,
-            Err(_) => lines.iter().filter(|byte| **byte == b'\n').count(),
-        }
+        let mut out = self.out.hold();
+        let left = if self.torn && !put(&mut out, b"\n").is_empty() { lines } else { put(&mut out, lines) };
+        self.torn = !left.is_empty();
+        // What was taken and cannot leave yet goes before the next lines.
+        let _ = patiently(|| out.flush());
+        left.iter().filter(|byte| **byte == b'\n').count()
     }
+}
 
-    fn try_write(&mut self, lines: &[u8]) -> io::Result<()> {
-        if mem::replace(&mut self.torn, true) {
-            self.out.write_all(b"\n")?;
+/// Writes as much as the system takes: what is left.
+fn put<'l>(out: &mut impl Write, mut lines: &'l [u8]) -> &'l [u8] {
+    while !lines.is_empty() {
+        match patiently(|| out.write(lines)) {
+            Ok(0) | Err(_) => break,
+            Ok(taken) => lines = &lines[taken..],
         }
-        self.out.write_all(lines)?;
-        self.out.flush()?;
-        self.torn = false;
-        Ok(())
     }
+    lines
+}
+
+/// Does it again for a little while where it was interrupted, or a pipe that does not block is full.
+fn patiently<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..TRIES {
+        match write() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(REST),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+    write()
 }
 
 #[cfg(test)]
@@ -338,9 +378,45 @@ mod tests {
         }
         let mut full = Full(0, Vec::new());
         let mut writer = Writer { out: &mut full, torn: false };
-        assert_eq!(writer.write(b"one\ntwo\nthree\n"), 3);
+        assert_eq!(writer.write(b"one\ntwo\nthree\n"), 2, "the first has left");
         assert_eq!(writer.write(b"four\n"), 0);
         assert_eq!(writer.write(b"five\n"), 0);
         assert_eq!(full.1, b"one\nt\nfour\nfive\n");
+    }
+
+    #[test]
+    fn a_pipe_that_does_not_block_costs_only_what_it_has_no_room_for_all_the_while() {
+        /// Of `room` bytes, empty again after every `busy` refusals.
+        struct Pipe {
+            room: usize,
+            filled: usize,
+            busy: usize,
+            refused: usize,
+            out: Vec<u8>,
+        }
+        impl Write for &mut Pipe {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.filled == self.room && self.refused < self.busy {
+                    self.refused += 1;
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                if self.filled == self.room {
+                    (self.filled, self.refused) = (0, 0);
+                }
+                let taken = bytes.len().min(self.room - self.filled);
+                self.filled += taken;
+                self.out.extend_from_slice(&bytes[..taken]);
+                Ok(taken)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for (busy, lost, out) in [(3, 0, "one\ntwo\nthree\n"), (usize::MAX, 2, "one\nt")] {
+            let mut pipe = Pipe { room: 5, filled: 0, busy, refused: 0, out: Vec::new() };
+            assert_eq!(Writer { out: &mut pipe, torn: false }.write(b"one\ntwo\nthree\n"), lost);
+            assert_eq!(pipe.out, out.as_bytes());
+        }
     }
 }

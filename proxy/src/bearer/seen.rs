@@ -3,6 +3,7 @@
 //! It is kept whole and compared whole. Its end alone is hashed: that is the end of its signature, which nobody chooses who cannot
 //! sign, and only tokens that were verified are ever kept.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -14,8 +15,14 @@ use quick_cache::Equivalent;
 const HASHED: usize = 48;
 
 /// A token that was verified.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) struct Seen(Arc<[u8]>);
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seen([redacted])")
+    }
+}
 
 /// One that is looked for.
 #[derive(Clone, Copy)]
@@ -64,6 +71,11 @@ mod tests {
     use quick_cache::sync::Cache;
 
     use super::*;
+
+    #[test]
+    fn a_token_is_not_in_what_is_printed_of_it() {
+        assert_eq!(format!("{:?}", Seen::from(RawToken::new("head.claims.signature"))), "Seen([redacted])");
+    }
 
     #[test]
     fn adv_tra_06_tokens_of_one_end_are_told_apart() {

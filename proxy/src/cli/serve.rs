@@ -8,7 +8,7 @@ use doorward_config::Loaded;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CONFIGURATION, NO, color, log, refuse, say};
-use crate::access_log::AccessLog;
+use crate::access_log::{self, AccessLog};
 use crate::keys::Tempo;
 use crate::reload::{Reloader, Trigger, published_secret};
 use crate::serve::{Doorward, StartFault};
@@ -30,7 +30,7 @@ pub(super) fn serve(path: &Path) -> ExitCode {
         say(&format!("error: {key} {text}\n  help: make one of your own with `doorward keygen`"));
         return ExitCode::from(CONFIGURATION);
     }
-    match Doorward::start(settings, Tempo::default(), AccessLog::new(std::io::stdout())) {
+    match Doorward::start(settings, Tempo::default(), AccessLog::new(access_log::Stdout)) {
         Ok(edge) => {
             edge.reloader().read_from(path, files);
             edge.reloader().follow_files();
