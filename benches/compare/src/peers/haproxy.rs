@@ -5,7 +5,6 @@ use aws_lc_rs::rsa::PublicKeyComponents;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use doorward_demo::tenant::AUDIENCE;
-use doorward_policy::headers::{OWNED, OWNED_PREFIXES};
 use serde_json::Value;
 
 use super::nginx::folder;
@@ -15,12 +14,10 @@ use super::{Running, Unavailable, ports};
 use crate::stand::{Fault, HOST, Stand};
 use crate::system::{Load, Transport};
 
-/// What Doorward does: checks signature, algorithm, issuer, audience, time and a scope for each request, takes away every name that
-/// no client may set, and tells the app who it is and how it came.
+/// What Doorward does: checks signature, algorithm, issuer, audience, time and a scope for each request, takes away what a client
+/// says about itself, and tells the app who it is and how it came.
 pub fn jwt(stand: &Stand, threads: usize) -> Result<Running, Unavailable> {
-    let exact = OWNED.iter().map(|name| format!("\n    http-request del-header {name}"));
-    let families = OWNED_PREFIXES.iter().map(|begin| format!("\n    http-request del-header {begin} -m beg"));
-    run(stand, threads, &format!("{}{TELLING}", exact.chain(families).collect::<String>()))
+    run(stand, threads, TELLING)
 }
 
 /// The checks alone: the app is told nothing, and believes what the client says.
@@ -29,6 +26,8 @@ pub fn jwt_unsaid(stand: &Stand, threads: usize) -> Result<Running, Unavailable>
 }
 
 const TELLING: &str = "
+    http-request del-header x-auth- -m beg
+    http-request del-header x-forwarded- -m beg
     http-request set-header x-auth-user %[var(txn.token),jwt_payload_query('$.sub')]
     http-request set-header x-auth-roles %[var(txn.scope)]
     http-request set-header x-forwarded-for %[src]
