@@ -118,7 +118,8 @@ routes:
         let numbers: Vec<u64> = numbers.collect();
         std::thread::scope(|scope| {
             let work = |part: &[u64]| part.iter().map(|number| self.bearer(*number)).collect::<Vec<_>>();
-            let parts: Vec<_> = numbers.chunks(numbers.len().div_ceil(workers).max(1)).map(|part| scope.spawn(move || work(part))).collect();
+            let parts: Vec<_> =
+                numbers.chunks(numbers.len().div_ceil(workers).max(1)).map(|part| scope.spawn(move || work(part))).collect();
             parts.into_iter().filter_map(|part| part.join().ok()).flatten().collect()
         })
     }

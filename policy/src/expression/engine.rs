@@ -169,8 +169,7 @@ impl Known {
             return None;
         }
         let text = |text: &str| -> Box<dyn Val> { Box::new(CelString::from(text.to_owned())) };
-        let list =
-            |names: identity::Names<'_>| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(text).collect::<Vec<_>>())) };
+        let list = |names: identity::Names<'_>| -> Box<dyn Val> { Box::new(CelList::from(names.iter().map(text).collect::<Vec<_>>())) };
         let values = VALUES.map(|name| match name {
             "user" => identity.user().map(text),
             // Only an address that the provider vouches for.
