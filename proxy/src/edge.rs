@@ -114,7 +114,7 @@ impl ProxyHttp for Edge {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         upstream: &mut RequestHeader,
         state: &mut Self::CTX,
     ) -> pingora::Result<()> {
@@ -125,6 +125,9 @@ impl ProxyHttp for Edge {
         let (Some(pool), Some(settings)) = (&runtime.upstreams[permit.route()], &runtime.settings.routes[permit.route()].upstream) else {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream");
         };
+        let Some(connection) = connection_info(session) else {
+            return Error::e_explain(ErrorType::HTTPStatus(503), "no connection");
+        };
         let asked_for = state.session.as_ref().filter(|_| permit.passes() == Passes::OfSession);
         let session_token = asked_for.and_then(|live| live.access_token(clock::now()));
         let forward = Forward {
@@ -133,7 +136,7 @@ impl ProxyHttp for Edge {
             route: &runtime.settings.policy.routes()[permit.route()],
             rewrite: &settings.rewrite,
             owned: runtime.settings.policy.owned_names(),
-            client: state.client,
+            client: connection.field_of(state.client),
             public_port: runtime.settings.server.public_port,
             host: pool.host(),
             request_id: &state.request_id,
@@ -178,7 +181,7 @@ impl ProxyHttp for Edge {
     async fn response_filter(&self, session: &mut Session, answer: &mut ResponseHeader, state: &mut Self::CTX) -> pingora::Result<()> {
         // 100 and 103 come through here too; 101 is final for us.
         if answer.status.is_informational() && answer.status != 101 {
-            return forward::strip(answer, &state.runtime);
+            return forward::early_response(answer, &state.runtime);
         }
         if answer.status == 101 {
             // UPG-03: nobody switches protocols who was not asked to.
@@ -390,6 +393,7 @@ fn prepare(session: &mut Session, state: &mut RequestState) -> Option<Reply> {
     if state.runtime.settings.policy.routes()[route].cors.is_some() {
         state.origin = session.req_header().headers.get(header::ORIGIN).cloned();
     }
+    forward::forget_spelling(session.req_header_mut());
     None
 }
 

@@ -1,37 +1,35 @@
-//! What an app is told, and what it may tell back. Runs where pingora has already removed what is hop-by-hop, so that
+//! What an app is told; `answer` is what it may tell back. Runs where pingora has already removed what is hop-by-hop, so that
 //! nothing a client nominates can take our fields away again (CVE-2026-105299).
 
+mod answer;
+
 use std::borrow::Cow;
-use std::io::Write as _;
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
 use doorward_config::settings::Rewrite;
 use doorward_policy::access::{Passes, Permit, Route};
-use doorward_policy::cookies::{set_cookie_name, without_ours};
-use doorward_policy::cors::{Cors, PreflightBy};
+use doorward_policy::cookies::without_ours;
 use doorward_policy::credential::{Authorization, RawToken};
 use doorward_policy::headers::{OwnedNames, forged};
 use doorward_policy::request::Target;
 use doorward_policy::session::is_own_cookie;
 use http::Uri;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::RequestHeader;
 
+pub use self::answer::{early_response, response, trailers};
 use crate::entropy::RequestId;
 use crate::gate::cookie_fields;
-use crate::runtime::Runtime;
-use crate::state::RequestState;
 
 /// Everything the request to the app is made from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Forward<'f> {
     pub target: &'f Target,
     pub permit: &'f Permit,
     pub route: &'f Route,
     pub rewrite: &'f Rewrite,
     pub owned: &'f OwnedNames,
-    pub client: IpAddr,
+    /// The client's address.
+    pub client: HeaderValue,
     /// Where browsers reach us.
     pub public_port: u16,
     /// What the app is told as `Host`; `None`: what the client asked for.
@@ -41,29 +39,34 @@ pub struct Forward<'f> {
     pub session_token: Option<&'f str>,
 }
 
-/// How long after a request its session may be renewed.
-const RENEWAL_TIME: Duration = Duration::from_secs(2);
-
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Fields that every request gains, besides those of its identity: `Host` among them.
 const TOLD: usize = 6;
+
+/// Forgets how the client spelled the names of its fields. pingora keeps that in a second map, copies it for the app, and makes
+/// two strings of every field that is set. Names reach the app in lower case instead, as over HTTP/2 (RFC 9113 §8.2).
+pub fn forget_spelling(request: &mut RequestHeader) {
+    let parts = take_parts(request);
+    *request = RequestHeader::from(parts);
+}
+
+fn take_parts(request: &mut RequestHeader) -> http::request::Parts {
+    let blank = RequestHeader::from(http::Request::new(()).into_parts().0);
+    std::mem::replace(request, blank).into()
+}
 
 /// Strips, then sets. Runs again for every server that is tried, with the same result.
 ///
 /// # Errors
 /// pingora's, for a field that is no field; the request is then not sent.
 pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::Result<()> {
-    // Taken apart: pingora keeps how a client spelled each name, and for that it makes two strings of every field that is set
-    // and looks it up twice. Names reach the app in lower case instead, as over HTTP/2 (RFC 9113 §8.2).
-    let blank = RequestHeader::from(http::Request::new(()).into_parts().0);
-    let mut parts = http::request::Parts::from(std::mem::replace(upstream, blank));
+    // Taken apart: pingora makes two strings of the name of every field that is set.
+    let mut parts = take_parts(upstream);
     let headers = &mut parts.headers;
     // Strip before setting: a value we do not set must not come from the client. As a rule there is nothing to collect.
     let gone: Vec<HeaderName> = forged(headers, forward.owned, &forward.route.keep_headers).cloned().collect();
@@ -79,10 +82,9 @@ pub fn request(upstream: &mut RequestHeader, forward: &Forward<'_>) -> pingora::
     set(headers, header::COOKIE, cookies.map(HeaderValue::try_from))?;
     headers.reserve(TOLD + forward.permit.edits().iter().count());
     let authority = public_authority(headers.get(header::HOST), forward.target, forward.public_port)?;
-    let client = address(forward.client);
     headers.insert(header::HOST, forward.host.unwrap_or(&authority).clone());
-    headers.insert(X_REAL_IP, client.clone());
-    headers.insert(X_FORWARDED_FOR, client);
+    headers.insert(X_REAL_IP, forward.client.clone());
+    headers.insert(X_FORWARDED_FOR, forward.client.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_FORWARDED_HOST, authority);
     headers.insert(X_REQUEST_ID, forward.request_id.value());
@@ -115,16 +117,6 @@ fn public_authority(written: Option<&HeaderValue>, target: &Target, port: u16) -
         None if port == 443 => HeaderValue::try_from(host.name()).map_err(no_field),
         None => HeaderValue::try_from(format!("{}:{port}", host.name())).map_err(no_field),
     }
-}
-
-/// An address as a field carries it.
-fn address(client: IpAddr) -> HeaderValue {
-    // As long as an IPv6 address can be.
-    let mut text = std::io::Cursor::new([0; 39]);
-    // Neither can fail: there is room for every address, and it is good in a field.
-    let _ = write!(text, "{client}");
-    let length = usize::try_from(text.position()).unwrap_or_default();
-    HeaderValue::from_bytes(&text.get_ref()[..length]).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The path that was decided about is the path that is sent. Where the client wrote it so, and no prefix is replaced, its own
@@ -176,115 +168,6 @@ fn path_and_query<'t>(target: &'t Target, rewrite: &Rewrite) -> Cow<'t, str> {
     }
 }
 
-/// What the app's answer may carry back to the browser.
-///
-/// # Errors
-/// pingora's, for a field that is no field.
-pub fn response(answer: &mut ResponseHeader, state: &mut RequestState) -> pingora::Result<()> {
-    let runtime = &state.runtime;
-    strip(answer, runtime)?;
-    if answer.status != 101 {
-        end_hops(answer);
-    }
-    // A literal spares pingora one of the two strings that it makes of a field's name.
-    answer.insert_header("x-request-id", state.request_id.value())?;
-    if let Some(hsts) = &runtime.settings.server.hsts {
-        answer.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.as_str())?;
-    }
-    if let Some(cors) = state.permit.as_ref().and_then(|permit| runtime.settings.policy.routes()[permit.route()].cors.as_ref())
-        && cors.preflight == PreflightBy::Doorward
-    {
-        cross_origin(answer, cors, state.origin.as_ref())?;
-    }
-    if state.permit.as_ref().is_some_and(Permit::authenticated) {
-        keep_out_of_shared_caches(answer, state.renewal.take(), state.started)?;
-    }
-    Ok(())
-}
-
-/// CORS-01: who answers preflights also says who may read the answers; an app that allows everybody does not widen it.
-fn cross_origin(answer: &mut ResponseHeader, cors: &Cors, origin: Option<&HeaderValue>) -> pingora::Result<()> {
-    for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS] {
-        answer.remove_header(&name);
-    }
-    for (name, value) in cors.answer_fields(origin.map(HeaderValue::as_bytes)) {
-        answer.append_header(name, value)?;
-    }
-    Ok(())
-}
-
-/// What an app may not say in any answer, an early one (RFC 8297) included.
-///
-/// # Errors
-/// pingora's, for a field that is no field.
-pub fn strip(answer: &mut ResponseHeader, runtime: &Runtime) -> pingora::Result<()> {
-    // COOKIE-07: an app cannot set our cookies.
-    let ours = |value: &&HeaderValue| is_own_cookie(set_cookie_name(value.as_bytes()));
-    let dropped = answer.headers.get_all(header::SET_COOKIE).iter().filter(ours).count();
-    if dropped > 0 {
-        runtime.metrics.dropped_cookies.inc_by(dropped as u64);
-        let kept: Vec<HeaderValue> = answer.headers.get_all(header::SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
-        answer.remove_header(&header::SET_COOKIE);
-        for value in kept {
-            answer.append_header(header::SET_COOKIE, value)?;
-        }
-    }
-    // HDR-06: what we tell the app is not for the browser. As a rule there is nothing to collect.
-    let owned = runtime.settings.policy.owned_names();
-    let told: Vec<HeaderName> = answer.headers.keys().filter(|name| owned.owns(name.as_str())).cloned().collect();
-    for name in &told {
-        answer.remove_header(name);
-    }
-    Ok(())
-}
-
-/// The same for the fields after an answer. A cookie has no place among them at all (RFC 9110 §6.5.1).
-pub fn trailers(fields: &mut HeaderMap, runtime: &Runtime) {
-    let owned = runtime.settings.policy.owned_names();
-    let gone: Vec<HeaderName> = fields.keys().filter(|name| **name == header::SET_COOKIE || owned.owns(name.as_str())).cloned().collect();
-    for name in &gone {
-        fields.remove(name);
-    }
-}
-
-/// RFC 9110 §7.6.1: what the app says to this connection is not said to the browser's. pingora ends these only towards
-/// the app; the fields that frame the answer are its own business.
-fn end_hops(answer: &mut ResponseHeader) {
-    let nominated = answer.headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-    let nominated = nominated.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok());
-    // `keep-alive` and `close` are what is said as a rule, and name no field but one that goes anyway.
-    let gone: Vec<HeaderName> = nominated
-        .filter(|name| {
-            *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING && *name != header::CONNECTION && *name != KEEP_ALIVE
-        })
-        .collect();
-    for name in gone.iter().chain(&[KEEP_ALIVE, PROXY_CONNECTION, header::PROXY_AUTHENTICATE, header::UPGRADE]) {
-        answer.remove_header(name);
-    }
-}
-
-/// CACHE-01: what was made for one person is stored by nobody else, unless the app says it may be.
-fn keep_out_of_shared_caches(answer: &mut ResponseHeader, renewal: Option<String>, started: Instant) -> pingora::Result<()> {
-    let says = |answer: &ResponseHeader, names: &[&str]| {
-        let values = answer.headers.get_all(header::CACHE_CONTROL);
-        values.iter().filter_map(|value| value.to_str().ok()).any(|value| {
-            value.split(',').any(|part| {
-                names.iter().any(|name| part.split('=').next().is_some_and(|directive| directive.trim().eq_ignore_ascii_case(name)))
-            })
-        })
-    };
-    let public = says(answer, &["public", "s-maxage"]);
-    if !public && !says(answer, &["private", "no-store"]) {
-        answer.append_header(header::CACHE_CONTROL, HeaderValue::from_static("private"))?;
-    }
-    // SESS-12: a cookie is never put on what a shared cache may keep.
-    // An answer that was long in coming may meet a browser that has signed out, or signed in as somebody else, meanwhile.
-    if let Some(renewal) = renewal.filter(|_| !public && started.elapsed() < RENEWAL_TIME) {
-        answer.append_header(header::SET_COOKIE, renewal)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,13 +209,6 @@ mod tests {
             let field = written.map(HeaderValue::from_static);
             let authority = public_authority(field.as_ref(), &target(written.unwrap_or("app.example")), port).unwrap();
             assert_eq!(authority, told, "{written:?} {port}");
-        }
-    }
-
-    #[test]
-    fn addresses_of_every_length_are_told_whole() {
-        for text in ["1.2.3.4", "255.255.255.255", "::1", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "::ffff:255.255.255.255"] {
-            assert_eq!(address(text.parse().unwrap()), text);
         }
     }
 

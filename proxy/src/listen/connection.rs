@@ -1,7 +1,7 @@
 //! A client's connection: the socket below TLS, and what the app may know of it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures::task::AtomicWaker;
+use http::HeaderValue;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora::protocols::{
     Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, UniqueIDType,
@@ -29,6 +30,8 @@ pub struct ConnectionInfo {
     pub peer: SocketAddr,
     /// The client: what a trusted load balancer announced (PROXY protocol), else the peer. Never IPv4-mapped.
     pub client: SocketAddr,
+    /// The client's address as a field carries it: written once for all requests.
+    client_field: HeaderValue,
     /// The address that was connected to.
     pub local: SocketAddr,
     /// The server name of the TLS handshake (RFC 6066 §3).
@@ -64,6 +67,7 @@ impl ConnectionInfo {
         Self {
             peer,
             client,
+            client_field: address(client.ip()),
             local,
             sni: tls.and_then(|tls| tls.server_name()).map(str::to_owned),
             tls_version: tls.and_then(|tls| tls.version()).map(version_name),
@@ -71,6 +75,11 @@ impl ConnectionInfo {
             purpose,
             state,
         }
+    }
+
+    /// An address as a field carries it; that of the client is at hand.
+    pub fn field_of(&self, address: IpAddr) -> HeaderValue {
+        if address == self.client.ip() { self.client_field.clone() } else { self::address(address) }
     }
 
     /// The server is stopping: an answer may say `Connection: close`, a stream may end itself.
@@ -86,6 +95,12 @@ impl ConnectionInfo {
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
     }
+}
+
+/// An address as a field carries it.
+fn address(address: IpAddr) -> HeaderValue {
+    // Every address is good in a field.
+    HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Ends the request that an HTTP/1 connection serves, and the connection with it.
