@@ -25,26 +25,24 @@ impl Host {
     /// # Errors
     /// [`HostFault`]; user information, empty labels, escapes and ports outside 1–65535 are all refused.
     pub fn parse(authority: &[u8]) -> Result<Self, HostFault> {
-        if authority.is_empty() {
-            return Err(HostFault::Missing);
-        }
-        let text = std::str::from_utf8(authority).map_err(|_| HostFault::Grammar)?;
-        if let Some(rest) = text.strip_prefix('[') {
-            let (address, rest) = rest.split_once(']').ok_or(HostFault::Grammar)?;
-            let address: Ipv6Addr = address.parse().map_err(|_| HostFault::Grammar)?;
-            let port = match rest {
-                "" => None,
-                _ => Some(port(rest.strip_prefix(':').ok_or(HostFault::Grammar)?)?),
-            };
-            return Ok(Self { name: format!("[{address}]").into(), port });
-        }
-        let (name, port) = match text.split_once(':') {
-            Some((name, digits)) => (name, Some(port(digits)?)),
-            None => (text, None),
+        let (name, port) = split(authority)?;
+        let name = match name {
+            Name::Address(address) => format!("[{address}]").into(),
+            Name::Dns(name) => {
+                let mut name: Box<str> = std::str::from_utf8(name).map_err(|_| HostFault::Grammar)?.into();
+                name.make_ascii_lowercase();
+                name
+            }
         };
-        // RFC 3986 §3.2.2: a final dot marks the root; it names the same host.
-        let name = name.strip_suffix('.').unwrap_or(name);
-        Ok(Self { name: dns_name(name)?, port })
+        Ok(Self { name, port })
+    }
+
+    /// Whether [`Self::parse`] would read it.
+    ///
+    /// # Errors
+    /// Those of `parse`.
+    pub fn check(authority: &[u8]) -> Result<(), HostFault> {
+        split(authority).map(drop)
     }
 
     /// Lower case, no port, no trailing dot.
@@ -67,11 +65,45 @@ impl Host {
     }
 }
 
-fn port(digits: &str) -> Result<u16, HostFault> {
-    if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+/// A name as it was written, its grammar checked.
+enum Name<'a> {
+    Dns(&'a [u8]),
+    Address(Ipv6Addr),
+}
+
+fn split(authority: &[u8]) -> Result<(Name<'_>, Option<u16>), HostFault> {
+    match authority {
+        [] => Err(HostFault::Missing),
+        [b'[', rest @ ..] => {
+            let rest = std::str::from_utf8(rest).map_err(|_| HostFault::Grammar)?;
+            let (address, rest) = rest.split_once(']').ok_or(HostFault::Grammar)?;
+            let address = address.parse().map_err(|_| HostFault::Grammar)?;
+            let port = match rest {
+                "" => None,
+                _ => Some(port(rest.strip_prefix(':').ok_or(HostFault::Grammar)?.as_bytes())?),
+            };
+            Ok((Name::Address(address), port))
+        }
+        _ => {
+            // Names are short: nothing finds the colon sooner than looking at each byte.
+            let (name, port) = match authority.iter().position(|b| *b == b':') {
+                Some(colon) => (&authority[..colon], Some(port(&authority[colon + 1..])?)),
+                None => (authority, None),
+            };
+            // RFC 3986 §3.2.2: a final dot marks the root; it names the same host.
+            let name = name.strip_suffix(b".").unwrap_or(name);
+            check_dns_name(name)?;
+            Ok((Name::Dns(name), port))
+        }
+    }
+}
+
+fn port(digits: &[u8]) -> Result<u16, HostFault> {
+    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(HostFault::Grammar);
     }
-    match digits.parse() {
+    let port = digits.iter().fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    match u16::try_from(port) {
         Ok(0) | Err(_) => Err(HostFault::Grammar),
         Ok(port) => Ok(port),
     }
@@ -91,28 +123,28 @@ fn is_decimal(digits: &[u8], number: u16) -> bool {
 
 /// RFC 1035 §2.3.4 lengths, RFC 1123 §2.1 letters. An `xn--` label is taken as the letters it is written in: we never
 /// decode one, so no two spellings can meet.
-fn dns_name(name: &str) -> Result<Box<str>, HostFault> {
-    if name.is_empty() || name.len() > 253 {
+fn check_dns_name(name: &[u8]) -> Result<(), HostFault> {
+    if name.len() > 253 {
         return Err(HostFault::Grammar);
     }
-    let mut is_number = false;
-    for label in name.as_bytes().split(|b| *b == b'.') {
-        let fits = (1..=63).contains(&label.len())
-            && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-            && !label.starts_with(b"-")
-            && !label.ends_with(b"-");
-        if !fits {
+    let is_label = |length: usize, last: u8| (1..=63).contains(&length) && last != b'-';
+    let (mut length, mut last, mut is_number) = (0, b'.', false);
+    for byte in name {
+        if *byte == b'.' && is_label(length, last) {
+            length = 0;
+        } else if byte.is_ascii_alphanumeric() || (*byte == b'-' && length > 0) {
+            is_number = byte.is_ascii_digit() && (length == 0 || is_number);
+            (length, last) = (length + 1, *byte);
+        } else {
             return Err(HostFault::Grammar);
         }
-        is_number = label.iter().all(u8::is_ascii_digit);
     }
     // A last label of digits alone means an IPv4 address, and then only in its one common form.
-    if is_number && name.parse::<Ipv4Addr>().is_err() {
+    let is_address = || std::str::from_utf8(name).is_ok_and(|name| name.parse::<Ipv4Addr>().is_ok());
+    if !is_label(length, last) || (is_number && !is_address()) {
         return Err(HostFault::Grammar);
     }
-    let mut name: Box<str> = name.into();
-    name.make_ascii_lowercase();
-    Ok(name)
+    Ok(())
 }
 
 /// What a route answers to: one host, or every name below a domain.
@@ -197,7 +229,16 @@ mod tests {
             &long_name,
         ] {
             assert!(Host::parse(bad.as_bytes()).is_err(), "{bad:?}");
+            assert_eq!(Host::check(bad.as_bytes()), Host::parse(bad.as_bytes()).map(drop), "{bad:?}");
         }
+        let label = "a".repeat(63);
+        let longest = [&label[..], &label, &label, &label[2..]].join(".");
+        assert_eq!(longest.len(), 253);
+        for good in ["a", "a-b.1c", "1.2.3.4", "1.2.3.4a", "4.example", &label, &longest] {
+            assert_eq!(Host::parse(good.as_bytes()).map(|host| host.name().to_owned()).as_deref(), Ok(good));
+            assert_eq!(Host::check(good.as_bytes()), Ok(()), "{good}");
+        }
+        assert_eq!(Host::check(format!("{longest}a").as_bytes()), Err(HostFault::Grammar));
     }
 
     #[test]

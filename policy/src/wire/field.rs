@@ -69,7 +69,7 @@ impl Fields {
                     return Err(HeadFault::HostRepeated);
                 }
                 let host = value.trim_ascii();
-                Host::parse(host).map_err(|_| HeadFault::HostGrammar)?;
+                Host::check(host).map_err(|_| HeadFault::HostGrammar)?;
                 let start = value_at + value.len() - value.trim_ascii_start().len();
                 self.host = Some(start..start + host.len());
             }
