@@ -1,6 +1,6 @@
 //! The future that serves a request, and its end from outside.
 
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,20 +15,21 @@ use super::OpenStream;
 /// app may be taking nothing at all.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
-tokio::task_local! {
-    /// The stream that the request at work has become.
-    static SERVED: OnceCell<Arc<OpenStream>>;
+thread_local! {
+    /// The stream that a request became while its future was polled: between the beginning and the end of one `poll` nothing else
+    /// runs on a thread.
+    static SERVED: Cell<Option<Arc<OpenStream>>> = const { Cell::new(None) };
 }
 
 /// Tells the future at work which stream it serves. Outside [`until_cut`] there is nobody to tell, which is so in tests alone.
 pub(super) fn serves(stream: &Arc<OpenStream>) {
-    let _ = SERVED.try_with(|served| served.set(stream.clone()));
+    SERVED.set(Some(stream.clone()));
 }
 
 /// Serves a request; `None` as soon as it may not go on. A request that never becomes a stream costs a look at a
 /// thread-local value here.
-pub async fn until_cut<T>(serving: impl Future<Output = Option<T>> + Unpin) -> Option<T> {
-    SERVED.scope(OnceCell::new(), UntilCut { serving, stream: None, farewell: None }).await
+pub fn until_cut<T>(serving: impl Future<Output = Option<T>> + Unpin) -> impl Future<Output = Option<T>> {
+    UntilCut { serving, stream: None, farewell: None }
 }
 
 struct UntilCut<F> {
@@ -60,9 +61,12 @@ impl<F: Future<Output = Option<T>> + Unpin, T> Future for UntilCut<F> {
         if this.poll_farewell(cx).is_ready() {
             return Poll::Ready(None);
         }
+        // What another left behind when it panicked is not this one's.
+        SERVED.set(None);
         let served = Pin::new(&mut this.serving).poll(cx);
+        let began = SERVED.take();
         if served.is_pending() && this.stream.is_none() {
-            this.stream = SERVED.with(|served| served.get().cloned());
+            this.stream = began;
             if let Some(stream) = &this.stream {
                 stream.task.register(cx.waker());
                 if stream.ended().is_some() {
