@@ -243,7 +243,7 @@ async fn by_proxy(runtime: &Runtime, request: &Request) -> Said {
                 route,
                 rewrite: &runtime.settings.routes[permit.route()].upstream.as_ref().expect("an upstream").rewrite,
                 owned: runtime.settings.policy.owned_names(),
-                client: request.client,
+                client: request.client.to_string().try_into().expect("a field"),
                 public_port: runtime.settings.server.public_port,
                 host: None,
                 request_id: &ID,
