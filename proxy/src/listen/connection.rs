@@ -279,3 +279,20 @@ impl GetSocketDigest for Conn {
         Some(self.socket.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_whole_whether_it_is_the_clients_or_another() {
+        let told = ["1.2.3.4", "255.255.255.255", "::1", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "::ffff:255.255.255.255"];
+        for client in told {
+            let address = SocketAddr::new(client.parse().unwrap(), 1);
+            let info = ConnectionInfo::new(address, address, address, None, false, Purpose::Public, Arc::default());
+            for other in told {
+                assert_eq!(info.field_of(other.parse().unwrap()), other, "from {client}");
+            }
+        }
+    }
+}
