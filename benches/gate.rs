@@ -6,59 +6,60 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod rig;
-
 use std::future::Future as _;
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use doorward_benches::configuration::HOST;
+use doorward_benches::request::{ask, target, usual};
+use doorward_benches::rig::Rig;
 use doorward_policy::access::{Enforce, PathPattern, PathPrefix, Policy, Requirement, Route, Rule};
 use doorward_policy::credential::Accept;
 use doorward_policy::headers::HeaderMapping;
 use doorward_policy::identity::IdentityMapping;
 use doorward_policy::request::{HostPattern, Target};
 use doorward_policy::wire::{self, HeadLimits};
+use doorward_proxy::clock;
 use doorward_proxy::hooks::dialect::Dialect;
 use http::{HeaderMap, Method};
-use rig::{Bench, HOST, ask, usual};
 
 fn decisions(criterion: &mut Criterion) {
-    let bench = Bench::new();
-    let (nobody, session, bearer) = (usual(&[]), bench.session(), bench.bearer());
+    let rig = Rig::usual().unwrap();
+    let (nobody, session, bearer) = (usual(&[]).unwrap(), rig.session().unwrap(), rig.bearer().unwrap());
     let mut group = criterion.benchmark_group("decide");
-    assert!(bench.admit("/public/app.js", &nobody) && bench.admit("/admin/users", &session) && bench.admit("/admin/users", &bearer));
-    group.bench_function("public", |b| b.iter(|| bench.admit(black_box("/public/app.js"), &nobody)));
-    group.bench_function("session", |b| b.iter(|| bench.admit(black_box("/admin/users"), &session)));
-    group.bench_function("bearer, seen before", |b| b.iter(|| bench.admit(black_box("/admin/users"), &bearer)));
+    assert!(rig.admit("/public/app.js", &nobody) && rig.admit("/admin/users", &session) && rig.admit("/admin/users", &bearer));
+    group.bench_function("public", |b| b.iter(|| rig.admit(black_box("/public/app.js"), &nobody)));
+    group.bench_function("session", |b| b.iter(|| rig.admit(black_box("/admin/users"), &session)));
+    group.bench_function("bearer, seen before", |b| b.iter(|| rig.admit(black_box("/admin/users"), &bearer)));
     group.bench_function("bearer, new (RS256)", |b| {
-        b.iter_batched(|| bench.bearer(), |headers| bench.admit("/admin/users", &headers), BatchSize::SmallInput);
+        b.iter_batched(|| rig.bearer().unwrap(), |headers| rig.admit("/admin/users", &headers), BatchSize::SmallInput);
     });
-    group.bench_function("refused", |b| b.iter(|| bench.admit(black_box("/admin/users"), &nobody)));
+    group.bench_function("refused", |b| b.iter(|| rig.admit(black_box("/admin/users"), &nobody)));
     group.finish();
 }
 
 /// The gate alone: the target is read, and nobody has to be waited for.
 fn admitted(criterion: &mut Criterion) {
-    let bench = Bench::new();
-    let (nobody, session, bearer) = (usual(&[]), bench.session(), bench.bearer());
+    let rig = Rig::usual().unwrap();
+    let (nobody, session, bearer) = (usual(&[]).unwrap(), rig.session().unwrap(), rig.bearer().unwrap());
     let mut group = criterion.benchmark_group("admit");
     for (name, path, headers) in
         [("public", "/public/app.js", &nobody), ("session", "/admin/users", &session), ("bearer", "/admin/users", &bearer)]
     {
-        assert!(bench.admit(path, headers), "{name}");
-        let target = Target::parse(&Method::GET, HOST.as_bytes(), path.as_bytes()).unwrap();
-        let ask = ask(&target, headers);
+        assert!(rig.admit(path, headers), "{name}");
+        let target = target(HOST, path).unwrap();
+        let ask = ask(&target, headers, clock::now());
         let mut context = Context::from_waker(Waker::noop());
-        group.bench_function(name, |b| b.iter(|| pin!(bench.runtime.admit(black_box(&ask))).poll(&mut context).is_ready()));
+        group.bench_function(name, |b| b.iter(|| pin!(rig.inside.runtime.admit(black_box(&ask))).poll(&mut context).is_ready()));
     }
     group.finish();
 }
 
 /// The same decision with everything that a hook adds: reading the original request, and the fields of a yes.
 fn asked(criterion: &mut Criterion) {
-    let bench = Bench::new();
+    let rig = Rig::usual().unwrap();
     let mut group = criterion.benchmark_group("hook");
     let question = |mut headers: HeaderMap| {
         for (name, value) in [
@@ -74,10 +75,10 @@ fn asked(criterion: &mut Criterion) {
         }
         headers
     };
-    let session = question(bench.session());
+    let session = question(rig.session().unwrap());
     for dialect in [Dialect::Traefik, Dialect::Nginx] {
-        assert_eq!(bench.ask(dialect, &session), 200);
-        group.bench_function(format!("session, {}", dialect.label()), |b| b.iter(|| bench.ask(dialect, black_box(&session))));
+        assert_eq!(rig.ask(dialect, &session), 200);
+        group.bench_function(format!("session, {}", dialect.label()), |b| b.iter(|| rig.ask(dialect, black_box(&session))));
     }
     group.finish();
 }
@@ -116,7 +117,7 @@ fn policy_of(routes: usize, rules: usize) -> (Policy, Target) {
     };
     let policy = Policy::new((0..routes).map(route).collect(), IdentityMapping::default()).unwrap();
     let path = format!("/apps/app{}/area{}/users/42", routes - 1, rules - 1);
-    (policy, Target::parse(&Method::GET, HOST.as_bytes(), path.as_bytes()).unwrap())
+    (policy, target(HOST, &path).unwrap())
 }
 
 /// Finding the rule: ten thousand routes, or a thousand rules, cost what ten cost.
@@ -135,12 +136,12 @@ fn looked_up(criterion: &mut Criterion) {
 
 /// What a `when` adds to a decision, once the identity was read for the first one.
 fn expressed(criterion: &mut Criterion) {
-    let bench = Bench::new();
-    let session = bench.session();
+    let rig = Rig::usual().unwrap();
+    let session = rig.session().unwrap();
     let mut group = criterion.benchmark_group("expression");
-    assert!(bench.admit("/t/acme/x", &session) && bench.admit("/plain/acme/x", &session));
-    group.bench_function("none", |b| b.iter(|| bench.admit(black_box("/plain/acme/x"), &session)));
-    group.bench_function("tenant", |b| b.iter(|| bench.admit(black_box("/t/acme/x"), &session)));
+    assert!(rig.admit("/t/acme/x", &session) && rig.admit("/plain/acme/x", &session));
+    group.bench_function("none", |b| b.iter(|| rig.admit(black_box("/plain/acme/x"), &session)));
+    group.bench_function("tenant", |b| b.iter(|| rig.admit(black_box("/t/acme/x"), &session)));
     group.finish();
 }
 

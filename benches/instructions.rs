@@ -5,8 +5,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod rig;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -17,11 +15,14 @@ use std::pin::pin;
 use std::process::{Command, ExitCode, Stdio};
 use std::task::{Context, Waker};
 
+use doorward_benches::configuration::HOST;
+use doorward_benches::request::{ask, target, usual};
+use doorward_benches::rig::Rig;
 use doorward_policy::request::Target;
 use doorward_policy::wire::{self, HeadLimits};
+use doorward_proxy::clock;
 use doorward_proxy::hooks::dialect::Dialect;
 use http::{HeaderMap, Method};
-use rig::{Bench, HOST, ask, usual};
 
 /// More instructions than this share of what is written down is a loss that somebody must have wanted.
 const LEEWAY: f64 = 1.05;
@@ -48,8 +49,8 @@ fn main() -> ExitCode {
 }
 
 fn count(case: &str) {
-    let bench = Bench::new();
-    let (nobody, session, bearer) = (usual(&[]), bench.session(), bench.bearer());
+    let rig = Rig::usual().unwrap();
+    let (nobody, session, bearer) = (usual(&[]).unwrap(), rig.session().unwrap(), rig.bearer().unwrap());
     let hook = |headers: &HeaderMap| {
         let mut headers = headers.clone();
         headers.insert("x-original-method", http::HeaderValue::from_static("GET"));
@@ -58,15 +59,15 @@ fn count(case: &str) {
         headers
     };
     let admitted = |path: &str, headers: &HeaderMap| {
-        let target = Target::parse(&Method::GET, HOST.as_bytes(), path.as_bytes()).unwrap();
+        let target = target(HOST, path).unwrap();
         // Waits for the keys, once.
-        assert!(bench.admit(path, headers), "{case} is let in");
-        let ask = ask(&target, headers);
-        repeat(|| assert!(pin!(bench.runtime.admit(black_box(&ask))).poll(&mut Context::from_waker(Waker::noop())).is_ready()));
+        assert!(rig.admit(path, headers), "{case} is let in");
+        let ask = ask(&target, headers, clock::now());
+        repeat(|| assert!(pin!(rig.inside.runtime.admit(black_box(&ask))).poll(&mut Context::from_waker(Waker::noop())).is_ready()));
     };
     let asked = |headers: &HeaderMap| {
         let headers = hook(headers);
-        repeat(|| assert_eq!(bench.ask(Dialect::Nginx, black_box(&headers)), 200));
+        repeat(|| assert_eq!(rig.ask(Dialect::Nginx, black_box(&headers)), 200));
     };
     match case {
         "head" => repeat(|| _ = black_box(wire::scan(black_box(HEAD), 0, &HeadLimits::default()))),

@@ -7,32 +7,25 @@
 
 use std::cell::Cell;
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 
 use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use doorward_benches::issuer::{AUDIENCE, HOST, ISSUER, Issuer};
+use doorward_benches::configuration::HOST;
+use doorward_benches::inside::{Inside, at_once};
+use doorward_benches::issuer::{AUDIENCE, ISSUER, Issuer};
+use doorward_benches::request::{ask, target};
 use doorward_policy::credential::RawToken;
-use doorward_policy::request::Target;
 use doorward_policy::time::Timestamp;
 use doorward_policy::token::{AccessTokenProfile, Algorithm, KeySet, StaticKey, TokenType, UnverifiedToken};
-use doorward_proxy::access_log::AccessLog;
 use doorward_proxy::clock;
-use doorward_proxy::gate::{Ask, Outcome, Way};
-use doorward_proxy::keys::Tempo;
-use doorward_proxy::manner::Manner;
-use doorward_proxy::runtime::Runtime;
-use http::{HeaderMap, Method, header};
+use doorward_proxy::gate::Outcome;
+use http::{HeaderMap, header};
 use jsonwebtoken::{DecodingKey, Validation};
 
 struct Bench {
-    runtime: Runtime,
-    /// Where the runtime's own tasks would run.
-    _tokio: tokio::runtime::Runtime,
+    inside: Inside,
     issuer: Issuer,
     issued: Cell<u64>,
 }
@@ -41,15 +34,12 @@ impl Bench {
     fn new(algorithm: Algorithm) -> Self {
         // As the binary has it: what a token costs is in part what its memory costs. What nobody names is not linked.
         black_box(mimalloc::MiMalloc.version());
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        doorward_benches::crypto();
         let issuer = Issuer::new(algorithm).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let configuration = issuer.configure(folder.path(), "remembered: 10000").unwrap();
-        let loaded = doorward_config::load(&configuration).unwrap_or_else(|report| panic!("{}", report.render(false)));
-        let runtime = Runtime::new(loaded.settings, Tempo::default(), AccessLog::new(std::io::sink()), tokio.handle().clone()).unwrap();
-        Self { runtime, _tokio: tokio, issuer, issued: Cell::new(0) }
+        let inside = Inside::new(&configuration, doorward_benches::alone().unwrap()).unwrap();
+        Self { inside, issuer, issued: Cell::new(0) }
     }
 
     fn token(&self) -> String {
@@ -65,19 +55,9 @@ impl Bench {
     }
 
     fn admit(&self, headers: &HeaderMap) -> bool {
-        let target = Target::parse(&Method::GET, HOST.as_bytes(), b"/admin/users").unwrap();
-        let ask = Ask {
-            content: &[],
-            target: &target,
-            headers,
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            manner: Manner::Script,
-            way: Way::Proxy,
-            request_id: "bench",
-            now: clock::now(),
-        };
+        let target = target(HOST, "/admin/users").unwrap();
         // Held keys: there is nothing to wait for.
-        let Poll::Ready(admission) = pin!(self.runtime.admit(&ask)).poll(&mut Context::from_waker(Waker::noop())) else { return false };
+        let Some(admission) = at_once(&self.inside.runtime, &ask(&target, headers, clock::now())) else { return false };
         matches!(admission.outcome, Outcome::Forward { .. })
     }
 }

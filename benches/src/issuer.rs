@@ -14,12 +14,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use doorward_policy::time::Timestamp;
 use doorward_policy::token::Algorithm;
 
-/// The host that everything is asked for.
-pub const HOST: &str = "app.localhost";
+use crate::configuration::{Configuration, HOST, NO_APP, SESSION_KEY};
+
 pub const ISSUER: &str = "https://issuer.acme.dev/";
 pub const AUDIENCE: &str = "https://api.acme.dev";
 const KEY_ID: &str = "2026-01";
-const SESSION_KEY: &str = "Vb1wVgZ9dOeD8YFzN0xkT3mI5lQyKq7uHs2aXcRjP4o=";
 
 /// One key, and what it signs.
 #[derive(Debug)]
@@ -111,16 +110,10 @@ impl Issuer {
         write("issuer.pem", &self.public)?;
         write("session.key", SESSION_KEY)?;
         write("secret", "not used")?;
-        let configuration = folder.join("doorward.yaml");
-        fs::write(
-            &configuration,
-            format!(
-                r#"version: 1
-server:
-  hooks: {{ listen: ["127.0.0.1:0"], trusted_peers: [127.0.0.0/8] }}
-  limits: {{ {limits} }}
-providers:
-  issuer:
+        let text = Configuration {
+            server: format!("  hooks: {{ listen: [\"127.0.0.1:0\"], trusted_peers: [127.0.0.0/8] }}\n  limits: {{ {limits} }}\n"),
+            provider: format!(
+                r#"  issuer:
     kind: oidc
     issuer: {ISSUER}
     client_id: doorward
@@ -129,21 +122,17 @@ providers:
     access_token_type: at+jwt
     algorithms: [{algorithm}]
     keys: {{ certificates: [{{ id: "{KEY_ID}", file: issuer.pem }}] }}
-session: {{ keys: [{{ file: session.key }}] }}
-identity: {{ roles: ["https://acme.dev/roles"], email: "https://acme.dev/email" }}
-headers: {{ X-Auth-User: "{{user}}", X-Auth-Email: "{{email}}", X-Auth-Roles: "{{roles}}" }}
-routes:
-  - name: app
-    host: {HOST}
-    upstream: http://127.0.0.1:9
-    rules:
-      - {{ path: "/public/**", allow: public }}
-      - {{ path: "/admin/**", allow: {{ role: admin }} }}
-      - {{ allow: signed-in }}
 "#,
                 algorithm = self.algorithm.name(),
             ),
-        )?;
-        Ok(configuration)
+            session: String::new(),
+            identity: r#"roles: ["https://acme.dev/roles"], email: "https://acme.dev/email""#,
+            hosts: HOST.into(),
+            app: NO_APP,
+            rules: "",
+        };
+        let file = folder.join("doorward.yaml");
+        fs::write(&file, text.to_string())?;
+        Ok(file)
     }
 }

@@ -79,7 +79,7 @@ fn hot_path_06_a_revocation_counts_for_what_is_remembered() {
         [("nothing", None), ("the session", Some("session")), ("its provider's session", Some("sid")), ("the person", Some("sub"))]
     {
         let (stand, headers, now) = remembered();
-        let (session, issuer) = (stand.session(now), stand.tenant.issuer());
+        let (session, issuer) = (stand.session(now), stand.issuer());
         let sub = session.claims["sub"].as_str().unwrap();
         let what = what.map(|what| match what {
             "session" => What::Session { issuer: issuer.into(), id: session.id.clone() },
@@ -140,7 +140,7 @@ fn hot_path_08_a_ticket_that_is_remembered_opens_only_what_the_store_has() {
     let (stand, now) = (Stand::new("memory"), clock::now());
     let headers = stand.kept(&stand.session(now), APP);
     for (sid, said) in [("another", "allow"), (SID, "session_revoked")] {
-        let what = What::ProviderSession { issuer: stand.tenant.issuer().into(), sid: sid.into() };
+        let what = What::ProviderSession { issuer: stand.issuer().into(), sid: sid.into() };
         stand.tokio.block_on(stand.runtime.revocations.end(what, now, now)).unwrap();
         assert_eq!(stand.says(&stand.runtime, APP, &headers, now), said, "{sid}");
     }

@@ -1,25 +1,18 @@
 //! A gate without sockets: every request says its own time.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use doorward_config::settings::Settings;
-use doorward_demo::tenant::{AUDIENCE, CLIENT_ID, CLIENT_SECRET, Tenant, TenantSettings};
+use doorward_benches::configuration::Configuration;
+use doorward_benches::inside::{self, Inside};
+use doorward_benches::request::{self, ask};
+use doorward_benches::rig::{FILE, Rig};
 use doorward_policy::request::Target;
-use doorward_policy::session::{COOKIE, Origin, Session, StoreKey, Ticket, Tokens};
+use doorward_policy::session::{COOKIE, Session, StoreKey, Ticket, Tokens};
 use doorward_policy::time::Timestamp;
-use doorward_proxy::access_log::AccessLog;
 use doorward_proxy::clock;
-use doorward_proxy::gate::{Admission, Ask, Outcome, Way};
-use doorward_proxy::keys::Tempo;
-use doorward_proxy::manner::Manner;
+use doorward_proxy::gate::{Admission, Outcome};
 use doorward_proxy::runtime::Runtime;
-use http::{HeaderMap, HeaderName, Method, header};
-use serde_json::json;
-use tempfile::TempDir;
+use http::{HeaderMap, HeaderName, header};
 
 pub const APP: &str = "app.localhost";
 /// Another of our hosts, with the same rules.
@@ -31,46 +24,40 @@ pub const SID: &str = "provider-session";
 
 pub struct Stand {
     pub tokio: tokio::runtime::Runtime,
-    pub runtime: Arc<Runtime>,
-    pub tenant: Tenant,
-    folder: TempDir,
+    pub runtime: Runtime,
+    issuing: doorward_benches::stand::Stand,
 }
 
 impl Stand {
     pub fn new(store: &str) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let tenant = tokio.block_on(Tenant::start(TenantSettings::default())).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed([APP.to_owned(), OTHER.to_owned()]).unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write("tls.crt", &made.cert.pem());
-        write("tls.key", &made.signing_key.serialize_pem());
-        write("secret", CLIENT_SECRET);
-        write("session.key", "Vb1wVgZ9dOeD8YFzN0xkT3mI5lQyKq7uHs2aXcRjP4o=");
-        write("doorward.yaml", &configuration(&tenant, store));
-        let settings = load(&folder);
-        let runtime = Runtime::new(settings, Tempo::default(), AccessLog::new(std::io::sink()), tokio.handle().clone()).unwrap();
-        Self { tokio, runtime: Arc::new(runtime), tenant, folder }
+        let rig = Rig::new(&[APP, OTHER], |usual| Configuration {
+            session: format!(", idle: 1h, lifetime: 12h, store: {store}"),
+            hosts: format!("[{APP}, {OTHER}]"),
+            ..usual
+        });
+        let Rig { inside: Inside { tokio, runtime }, stand: issuing } = rig.unwrap_or_else(|fault| panic!("{fault}"));
+        Self { tokio, runtime, issuing }
     }
 
     /// What a changed configuration puts in the place of this one.
     pub fn reloaded(&self, from: &str, to: &str) -> Runtime {
-        let path = self.folder.path().join("doorward.yaml");
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(self.issuing.folder.join(FILE)).unwrap();
         assert!(text.contains(from), "{from}");
-        std::fs::write(&path, text.replace(from, to)).unwrap();
-        Runtime::succeeding(&self.runtime, load(&self.folder)).unwrap()
+        let file = self.issuing.write(FILE, &text.replace(from, to)).unwrap();
+        let settings = inside::settings(&file).unwrap_or_else(|fault| panic!("{fault}"));
+        Runtime::succeeding(&self.runtime, settings).unwrap()
+    }
+
+    /// Who signs people in.
+    pub fn issuer(&self) -> &str {
+        self.issuing.tenant.issuer()
     }
 
     /// Somebody's session that began at `now`.
     pub fn session(&self, now: Timestamp) -> Session {
-        let provider = self.runtime.providers[0].settings();
-        let mut claims = self.tenant.id_claims_for("ada", CLIENT_ID, "openid profile email");
-        (claims["sid"], claims["iat"]) = (json!(SID), json!(now.0));
-        let origin = Origin { id: "session-of-a-test", provider: &provider.name, client_id: &provider.client_id };
-        Session::begin(origin, claims.as_object().unwrap(), self.runtime.settings.policy.kept_claims(), now)
+        let mut session = self.issuing.session(&self.runtime.settings, "session-of-a-test", now).unwrap();
+        (session.provider_session, session.issued) = (Some(SID.into()), now);
+        session
     }
 
     /// The fields of a request with that session's cookie for `host`.
@@ -99,9 +86,7 @@ impl Stand {
 
     /// The fields of a request with a token; each number is another one.
     pub fn bearer(&self, number: u64) -> HeaderMap {
-        let mut claims = self.tenant.access_claims_for("ada", AUDIENCE, "openid read:items");
-        claims["number"] = number.into();
-        fields(header::AUTHORIZATION, &format!("Bearer {}", self.tenant.sign(claims)))
+        fields(header::AUTHORIZATION, &format!("Bearer {}", self.issuing.bearer(number)))
     }
 
     /// What `runtime` says to a request for `host`: `allow`, or the reason why not.
@@ -115,16 +100,12 @@ impl Stand {
 
     /// One request that waits for nobody.
     pub fn at_once(&self, target: &Target, headers: &HeaderMap) -> Admission {
-        let ask = ask(target, headers, clock::now());
-        match pin!(self.runtime.admit(&ask)).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(admission) => admission,
-            Poll::Pending => panic!("it waits"),
-        }
+        inside::at_once(&self.runtime, &ask(target, headers, clock::now())).expect("it waits for nobody")
     }
 }
 
 pub fn target(host: &str, path: &str) -> Target {
-    Target::parse(&Method::GET, host.as_bytes(), path.as_bytes()).unwrap()
+    request::target(host, path).unwrap()
 }
 
 pub fn reason(admission: &Admission) -> &'static str {
@@ -132,11 +113,6 @@ pub fn reason(admission: &Admission) -> &'static str {
         Outcome::Forward { .. } => "allow",
         Outcome::Answer { reason, .. } => reason,
     }
-}
-
-fn ask<'a>(target: &'a Target, headers: &'a HeaderMap, now: Timestamp) -> Ask<'a> {
-    let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Ask { content: &[], target, headers, client, manner: Manner::Script, way: Way::Proxy, request_id: "test", now }
 }
 
 /// What a browser sends, and one field more.
@@ -148,37 +124,4 @@ pub fn fields(name: HeaderName, value: &str) -> HeaderMap {
     }
     headers.insert(name, value.parse().unwrap());
     headers
-}
-
-fn load(folder: &TempDir) -> Settings {
-    match doorward_config::load(&folder.path().join("doorward.yaml")) {
-        Ok(loaded) => loaded.settings,
-        Err(report) => panic!("{}", report.render(false)),
-    }
-}
-
-fn configuration(tenant: &Tenant, store: &str) -> String {
-    format!(
-        r#"
-version: 1
-server:
-  listen: ["127.0.0.1:0"]
-  public_port: 443
-  tls: {{ certificates: [{{ cert: tls.crt, key: tls.key }}] }}
-providers:
-  tenant: {{ kind: auth0, domain: "{}", insecure_http: true, client_id: {CLIENT_ID}, client_secret: {{ file: secret }}, audience: "{AUDIENCE}" }}
-session: {{ keys: [{{ file: session.key }}], idle: 1h, lifetime: 12h, store: {store} }}
-identity: {{ roles: ["https://acme.dev/roles"] }}
-headers: {{ X-Auth-User: "{{user}}", X-Auth-Email: "{{email}}", X-Auth-Roles: "{{roles}}" }}
-routes:
-  - name: app
-    host: [{APP}, {OTHER}]
-    upstream: http://127.0.0.1:9
-    rules:
-      - {{ path: "/public/**", allow: public }}
-      - {{ path: "/admin/**", allow: {{ role: admin }} }}
-      - {{ allow: signed-in }}
-"#,
-        tenant.address()
-    )
 }

@@ -46,6 +46,11 @@ impl Bar {
 }
 
 impl Figure {
+    /// How many times another number it is, with a bar.
+    fn ratio(name: &'static str, value: f64, bar: Bar, note: String) -> Self {
+        Self { name, value, unit: "×", bar: Some(bar), note }
+    }
+
     /// One that has a bar, and could not be measured.
     fn missing(name: &'static str, fault: &(dyn std::error::Error + Send + Sync)) -> Self {
         let why = fault.to_string();

@@ -10,7 +10,7 @@ use doorward_compare::meter::{self, Cores};
 use doorward_compare::peers;
 use doorward_compare::report::{Report, bars};
 use doorward_compare::rounds;
-use doorward_compare::stand::{Fault, Stand};
+use doorward_compare::stand::{self, Fault, Stand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Where the newest whole result is kept, seen from the root of the repository.
@@ -56,8 +56,7 @@ struct Run {
 fn main() -> ExitCode {
     // What Doorward runs with: figures of this process are to be true of it. What nobody names is not linked.
     std::hint::black_box(mimalloc::MiMalloc.version());
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    doorward_benches::crypto();
     match work(&Arguments::parse().command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -81,10 +80,8 @@ fn work(command: &Command) -> Result<bool, Fault> {
 }
 
 fn with_stand(work: impl FnOnce(&Stand) -> Result<bool, Fault>) -> Result<bool, Fault> {
-    // The tenant answers while this thread waits for the systems.
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let folder = tempfile::tempdir()?;
-    work(&tokio.block_on(Stand::new(folder.path()))?)
+    let tokio = doorward_benches::beside()?;
+    work(&tokio.block_on(stand::begin())?)
 }
 
 fn measure(stand: &Stand, run: &Run) -> Result<bool, Fault> {

@@ -24,6 +24,11 @@ impl Spread {
     }
 }
 
+/// What lies in the middle: not a number where [`Spread::of`] says `None`.
+pub fn median(values: Vec<f64>) -> f64 {
+    Spread::of(values).map_or(f64::NAN, |spread| spread.median)
+}
+
 /// The smallest value that at least `share` of all values do not exceed. `None` of no values.
 pub fn percentile(values: &mut [u64], share: f64) -> Option<u64> {
     values.sort_unstable();

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 
 use super::edge;
 use super::{Bench, Fault, Figure, Row};
-use crate::statistics::Spread;
+use crate::statistics::median;
 
 pub fn figures(bench: &Bench<'_>, _: &[Row]) -> Result<Vec<Figure>, Fault> {
     let path = bench.stand.folder.join("access.log");
@@ -21,7 +21,6 @@ pub fn figures(bench: &Bench<'_>, _: &[Row]) -> Result<Vec<Figure>, Fault> {
     if lines == 0 {
         return Err("with the access log on, nothing was logged".into());
     }
-    let median = |values: Vec<f64>| Spread::of(values).map_or(f64::NAN, |spread| spread.median);
     let (with, without) = (median(with), median(without));
     let note = format!("{with:.2} µs with a line for every request, {without:.2} µs with none");
     Ok(vec![Figure { name: "access_log", value: with - without, unit: "µs", bar: None, note }])

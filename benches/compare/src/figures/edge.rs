@@ -10,7 +10,7 @@ use crate::bench::{Bench, pids};
 use crate::meter;
 use crate::peers::ports;
 use crate::peers::process::{own, program, spawn};
-use crate::stand::{Fault, Places};
+use crate::stand::{self, Fault, Places};
 use crate::system::{Load, Running, Transport};
 
 /// What only an admin may see.
@@ -31,7 +31,7 @@ pub struct Written {
 /// When a place is not there, or the system's.
 pub fn write(bench: &Bench<'_>, changes: &[(&str, &str)]) -> Result<Written, Fault> {
     let places = Places { listen: ports::free(), hooks: ports::free(), admin: ports::free(), app: bench.stand.app };
-    let mut text = bench.stand.configuration(&places, places.listen.port(), 1);
+    let mut text = stand::configuration(bench.stand, &places, places.listen.port(), 1);
     for (before, after) in changes {
         if !text.contains(before) {
             return Err(format!("the configuration has no `{before}`").into());

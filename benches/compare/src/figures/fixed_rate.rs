@@ -2,7 +2,7 @@
 
 use super::{Bar, Bench, Fault, Figure, Row};
 use crate::load::Generator;
-use crate::statistics::Spread;
+use crate::statistics::median;
 use crate::system::Running;
 
 /// Whose highest rates are halved.
@@ -28,8 +28,7 @@ pub fn figures(bench: &Bench<'_>, rows: &[Row]) -> Result<Vec<Figure>, Fault> {
         theirs.push(p99(&bare, &generator)?);
         own.push(p99(&ours, &generator)?);
     }
-    let median = |values: Vec<f64>| Spread::of(values).map_or(f64::NAN, |spread| spread.median);
     let (own, theirs) = (median(own), median(theirs));
     let note = format!("{own:.0} µs / {theirs:.0} µs at {rate:.0} requests/s");
-    Ok(vec![Figure { name: "p99_to_bare_proxy", value: own / theirs, unit: "×", bar: Some(Bar::AtMost(1.25)), note }])
+    Ok(vec![Figure::ratio("p99_to_bare_proxy", own / theirs, Bar::AtMost(1.25), note)])
 }

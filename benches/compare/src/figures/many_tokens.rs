@@ -3,23 +3,20 @@
 //! Measured in a process of its own that is told the tokens: it holds neither what other figures left behind nor what signing takes.
 
 use std::io::{BufRead, BufWriter, Write as _};
-use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
-use std::{env, fs, thread};
+use std::{env, fs};
 
-use doorward_benches::issuer::{HOST, Issuer};
-use doorward_policy::request::Target;
+use doorward_benches::configuration::HOST;
+use doorward_benches::inside::Inside;
+use doorward_benches::issuer::Issuer;
+use doorward_benches::parallel;
+use doorward_benches::request::{ask, target};
 use doorward_policy::time::Timestamp;
 use doorward_policy::token::Algorithm;
-use doorward_proxy::access_log::AccessLog;
 use doorward_proxy::clock;
-use doorward_proxy::gate::{Ask, Outcome, Way};
-use doorward_proxy::keys::Tempo;
-use doorward_proxy::manner::Manner;
-use doorward_proxy::runtime::Runtime;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, header};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +24,7 @@ use super::{Bar, Bench, Fault, Figure, Row};
 
 /// What the program is told to do in that process.
 pub const COMMAND: &str = "many-tokens";
+const PAGE: &str = "/admin/users";
 const REMEMBERED: u64 = 10_000;
 const TENTHS: u64 = 10;
 /// Signed on every core, then told; after each the memory is looked at.
@@ -71,8 +69,8 @@ pub fn figures(_: &Bench<'_>, _: &[Row]) -> Result<Vec<Figure>, Fault> {
 fn tell(issuer: &Issuer, input: ChildStdin) -> Result<(), Fault> {
     let (now, mut input) = (clock::now(), BufWriter::new(input));
     let mut say = |numbers: Range<u64>| -> Result<(), Fault> {
-        for token in signed(issuer, numbers, now)? {
-            input.write_all(token.as_bytes())?;
+        for token in parallel::made(numbers, |number| issuer.token(number, now)) {
+            input.write_all(token?.as_bytes())?;
             input.write_all(b"\n")?;
         }
         Ok(input.flush()?)
@@ -89,34 +87,19 @@ impl ManyTokens {
         // The first tenth is in part one of a cache that is not full.
         let (early, late) = (self.microseconds.get(1).copied(), self.microseconds.last().copied());
         let (early, late) = (early.unwrap_or(f64::NAN), late.unwrap_or(f64::NAN));
+        let memory = format!(
+            "{:.1} MB resident with {} remembered, {:.1} MB more at most in {} tokens",
+            megabytes(self.bytes_full),
+            self.remembered,
+            grown / 1e6,
+            self.tokens
+        );
+        let time = format!("{late:.1} µs for a token of the last tenth / {early:.1} µs of the second, Ed25519");
+        let hit = format!("a hit: {:.0} ns at the end / {:.0} ns at the beginning", self.hit_after * 1e3, self.hit_before * 1e3);
         vec![
-            Figure {
-                name: "many_tokens_memory",
-                value: self.bytes_most as f64 / self.bytes_full as f64,
-                unit: "×",
-                bar: Some(Bar::AtMost(1.1)),
-                note: format!(
-                    "{:.1} MB resident with {} remembered, {:.1} MB more at most in {} tokens",
-                    megabytes(self.bytes_full),
-                    self.remembered,
-                    grown / 1e6,
-                    self.tokens
-                ),
-            },
-            Figure {
-                name: "many_tokens_time",
-                value: late / early,
-                unit: "×",
-                bar: Some(Bar::AtMost(1.1)),
-                note: format!("{late:.1} µs for a token of the last tenth / {early:.1} µs of the second, Ed25519"),
-            },
-            Figure {
-                name: "many_tokens_hit",
-                value: self.hit_after / self.hit_before,
-                unit: "×",
-                bar: Some(Bar::AtMost(1.25)),
-                note: format!("a hit: {:.0} ns at the end / {:.0} ns at the beginning", self.hit_after * 1e3, self.hit_before * 1e3),
-            },
+            Figure::ratio("many_tokens_memory", self.bytes_most as f64 / self.bytes_full as f64, Bar::AtMost(1.1), memory),
+            Figure::ratio("many_tokens_time", late / early, Bar::AtMost(1.1), time),
+            Figure::ratio("many_tokens_hit", self.hit_after / self.hit_before, Bar::AtMost(1.25), hit),
             Figure { name: "remembered_token", value: each, unit: "bytes", bar: None, note: "resident, for each token remembered".into() },
         ]
     }
@@ -127,10 +110,7 @@ impl ManyTokens {
 /// # Errors
 /// When a token is refused, or not remembered.
 pub fn measure(configuration: &Path, mut input: impl BufRead) -> Result<ManyTokens, Fault> {
-    let settings = doorward_config::load(configuration).map_err(|report| report.render(false))?.settings;
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let runtime = Runtime::new(settings, Tempo::default(), AccessLog::new(std::io::sink()), tokio.handle().clone())?;
-    let gate = Gate { tokio, runtime, now: clock::now() };
+    let gate = Gate { inside: Inside::new(configuration, doorward_benches::alone()?)?, now: clock::now() };
 
     let warm = batch(&mut input)?;
     let first = warm.first().cloned().ok_or("nothing was told")?;
@@ -179,93 +159,47 @@ fn batch(input: &mut impl BufRead) -> Result<Vec<HeaderValue>, Fault> {
 
 /// A runtime, and a moment that lasts.
 struct Gate {
-    tokio: tokio::runtime::Runtime,
-    runtime: Runtime,
+    inside: Inside,
     now: Timestamp,
 }
 
 impl Gate {
     /// CPU time for all of them, in seconds. Each must be new.
     fn admit_all(&self, tokens: Vec<HeaderValue>) -> Result<f64, Fault> {
-        let (before, count) = (self.runtime.metrics.token_cache_misses.get(), tokens.len() as u64);
-        let target = target()?;
+        let (before, count) = (self.inside.runtime.metrics.token_cache_misses.get(), tokens.len() as u64);
+        let target = target(HOST, PAGE)?;
         let mut headers = HeaderMap::new();
-        let took = self.tokio.block_on(async {
+        let took = self.inside.tokio.block_on(async {
             let began = busy()?;
             for token in tokens {
                 headers.insert(header::AUTHORIZATION, token);
-                self.passes(&target, &headers).await?;
+                self.inside.passes(&ask(&target, &headers, self.now)).await?;
             }
             Ok::<f64, Fault>(busy()? - began)
         })?;
-        let verified = self.runtime.metrics.token_cache_misses.get() - before;
+        let verified = self.inside.runtime.metrics.token_cache_misses.get() - before;
         if verified == count { Ok(took) } else { Err(format!("{verified} of {count} new tokens were verified").into()) }
     }
 
     /// CPU time of one decision about a token that is remembered, in microseconds.
     fn hit(&self, token: &HeaderValue) -> Result<f64, Fault> {
-        let before = self.runtime.metrics.token_cache_misses.get();
-        let target = target()?;
+        let before = self.inside.runtime.metrics.token_cache_misses.get();
+        let target = target(HOST, PAGE)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, token.clone());
-        let took = self.tokio.block_on(async {
+        let took = self.inside.tokio.block_on(async {
             let mut began = 0.0;
             for at in 0..HITS + HITS / 10 {
                 if at == HITS / 10 {
                     began = busy()?;
                 }
-                self.passes(&target, &headers).await?;
+                self.inside.passes(&ask(&target, &headers, self.now)).await?;
             }
             Ok::<f64, Fault>(busy()? - began)
         })?;
-        let remembered = self.runtime.metrics.token_cache_misses.get() == before;
+        let remembered = self.inside.runtime.metrics.token_cache_misses.get() == before;
         if remembered { Ok(took * 1e6 / f64::from(HITS)) } else { Err("a token that was seen just now is not remembered".into()) }
     }
-
-    async fn passes(&self, target: &Target, headers: &HeaderMap) -> Result<(), Fault> {
-        let ask = Ask {
-            content: &[],
-            target,
-            headers,
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            manner: Manner::Script,
-            way: Way::Proxy,
-            request_id: "figure",
-            now: self.now,
-        };
-        match self.runtime.admit(&ask).await.outcome {
-            Outcome::Forward { .. } => Ok(()),
-            Outcome::Answer { reason, .. } => Err(format!("a good token is refused: {reason}").into()),
-        }
-    }
-}
-
-fn target() -> Result<Target, Fault> {
-    Target::parse(&Method::GET, HOST.as_bytes(), b"/admin/users").map_err(|fault| format!("{fault:?}").into())
-}
-
-/// Those tokens, in any order, signed on every core.
-fn signed(issuer: &Issuer, numbers: Range<u64>, now: Timestamp) -> Result<Vec<String>, Fault> {
-    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    let part = |thread: u64| -> Result<Vec<String>, Fault> {
-        numbers.clone().filter(|number| number % threads == thread).map(|number| Ok(issuer.token(number, now)?)).collect()
-    };
-    let parts: Vec<_> = thread::scope(|scope| {
-        let working: Vec<_> = (0..threads)
-            .map(|thread| {
-                scope.spawn({
-                    let part = &part;
-                    move || part(thread)
-                })
-            })
-            .collect();
-        working.into_iter().map(|work| work.join().map_err(|_| Fault::from("signing ended early"))).collect()
-    });
-    let mut tokens = Vec::with_capacity(usize::try_from(CHUNK)?);
-    for part in parts {
-        tokens.extend(part??);
-    }
-    Ok(tokens)
 }
 
 /// CPU time of this thread so far, in seconds: others share the machine.

@@ -5,13 +5,14 @@ use std::hint::black_box;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
+use doorward_benches::inside::Inside;
 
 use super::edge::{self, PAGE};
-use super::inside::Inside;
+use super::inside::{nanoseconds, nanoseconds_each};
 use super::{Bar, Bench, Fault, Figure, Row};
 use crate::bench::Measured;
 use crate::meter;
-use crate::statistics::Spread;
+use crate::statistics::median;
 use crate::system::{Load, Transport};
 
 const NEW: &str = "doorward-bearer-new";
@@ -26,17 +27,17 @@ const IN_A_ROUND: usize = 2_000;
 pub fn figures(bench: &Bench<'_>, rows: &[Row]) -> Result<Vec<Figure>, Fault> {
     let verification = Verification::new(bench.stand.bearer(0).as_bytes())?;
     let written = edge::write(bench, &[])?;
-    let inside = Inside::new(&written.configuration)?;
+    let inside = Inside::new(&written.configuration, doorward_benches::beside()?)?;
     let load = Load::usual(written.places.listen, Transport::Tls, PAGE);
     let known_one = load.clone().bearer(&bench.stand.bearer(0));
     let tokens = bench.stand.bearers(1..1 + (BEFORE + bench.rounds * IN_A_ROUND) as u64);
     let (before, tokens) = tokens.split_at(BEFORE);
-    inside.nanoseconds_each(&load, before)?;
+    nanoseconds_each(&inside, &load, before)?;
     let (mut new, mut seen, mut raw) = (Vec::new(), Vec::new(), Vec::new());
     for tokens in tokens.chunks(IN_A_ROUND) {
         raw.push(verification.microseconds()?);
-        new.push(inside.nanoseconds_each(&load, tokens)? / 1e3);
-        seen.push(inside.nanoseconds(&known_one)? / 1e3);
+        new.push(nanoseconds_each(&inside, &load, tokens)? / 1e3);
+        seen.push(nanoseconds(&inside, &known_one)? / 1e3);
     }
     let (new, seen, raw) = (median(new), median(seen), median(raw));
     let figure = |name, new: f64, seen: f64, bar, what| {
@@ -50,10 +51,6 @@ pub fn figures(bench: &Bench<'_>, rows: &[Row]) -> Result<Vec<Figure>, Fault> {
         figures.push(figure("new_token_proxied", median_of(new), median_of(seen), None, "the whole edge, with sockets and TLS"));
     }
     Ok(figures)
-}
-
-fn median(values: Vec<f64>) -> f64 {
-    Spread::of(values).map_or(f64::NAN, |spread| spread.median)
 }
 
 /// RSA with 2048 bits, as the tenant's keys are; the key is parsed once.

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use doorward_benches::inside::Inside;
+
 use super::edge;
-use super::inside::Inside;
+use super::inside::nanoseconds;
 use super::{Bar, Bench, Fault, Figure, Row};
 use crate::stand::HOST;
-use crate::statistics::Spread;
+use crate::statistics::median;
 use crate::system::Load;
 
 const FEW: usize = 10;
@@ -21,23 +23,19 @@ pub fn figures(bench: &Bench<'_>, _: &[Row]) -> Result<Vec<Figure>, Fault> {
         let changes = [("routes:\n", text.as_str())];
         let mut started = edge::start(bench, &changes, None)?;
         started.load = asked(&started.load, count);
-        inside.push(Inside::new(&edge::write(bench, &changes)?.configuration)?);
+        inside.push(Inside::new(&edge::write(bench, &changes)?.configuration, doorward_benches::beside()?)?);
         running.push(started);
     }
     let (mut proxied, mut decided) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..bench.rounds {
         for at in 0..2 {
             proxied[at].push(bench.measure(&running[at])?.cpu_us);
-            decided[at].push(inside[at].nanoseconds(&running[at].load)?);
+            decided[at].push(nanoseconds(&inside[at], &running[at].load)?);
         }
     }
-    let median = |values: Vec<f64>| Spread::of(values).map_or(f64::NAN, |spread| spread.median);
-    let figure = |name, [few, many]: [f64; 2], unit| Figure {
-        name,
-        value: many / few,
-        unit: "×",
-        bar: Some(Bar::AtMost(1.2)),
-        note: format!("{many:.2} {unit} with {MANY} routes / {few:.2} {unit} with {FEW}"),
+    let figure = |name, [few, many]: [f64; 2], unit| {
+        let note = format!("{many:.2} {unit} with {MANY} routes / {few:.2} {unit} with {FEW}");
+        Figure::ratio(name, many / few, Bar::AtMost(1.2), note)
     };
     Ok(vec![figure("routes_proxied", proxied.map(median), "µs"), figure("routes_admitted", decided.map(median), "ns")])
 }

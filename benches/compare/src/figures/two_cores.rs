@@ -4,7 +4,7 @@
 
 use super::{Bar, Bench, Fault, Figure, Row};
 use crate::load::AT_ONCE;
-use crate::statistics::Spread;
+use crate::statistics::median;
 use crate::system::{Load, Running};
 
 const OURS: &str = "doorward-bearer-cached";
@@ -21,23 +21,12 @@ pub fn figures(bench: &Bench<'_>, _: &[Row]) -> Result<Vec<Figure>, Fault> {
         theirs.push(together(bench, [&bare[0], &bare[1]])?);
         ours.push(together(bench, [&two, &two])?);
     }
-    let median = |values: Vec<f64>| Spread::of(values).map_or(f64::NAN, |spread| spread.median);
     let [cost_one, cost_two, ours, theirs] = [cost_one, cost_two, ours, theirs].map(median);
+    let cost = format!("{cost_two:.2} µs on two cores / {cost_one:.2} µs on one");
+    let rate = format!("{ours:.0} requests/s / {theirs:.0} of two bare processes of one thread each");
     Ok(vec![
-        Figure {
-            name: "two_cores_cpu",
-            value: cost_two / cost_one,
-            unit: "×",
-            bar: Some(Bar::AtMost(1.10)),
-            note: format!("{cost_two:.2} µs on two cores / {cost_one:.2} µs on one"),
-        },
-        Figure {
-            name: "two_cores_throughput",
-            value: ours / theirs,
-            unit: "×",
-            bar: Some(Bar::AtLeast(0.90)),
-            note: format!("{ours:.0} requests/s / {theirs:.0} of two bare processes of one thread each"),
-        },
+        Figure::ratio("two_cores_cpu", cost_two / cost_one, Bar::AtMost(1.10), cost),
+        Figure::ratio("two_cores_throughput", ours / theirs, Bar::AtLeast(0.90), rate),
     ])
 }
 

@@ -10,7 +10,7 @@ use doorward_proxy::clock;
 use super::process::{own, program, spawn};
 use super::requests::{self, PAGE, PUBLIC};
 use super::{Running, Unavailable, nginx, ports};
-use crate::stand::{HOST, Places, Stand};
+use crate::stand::{self, HOST, Places, Stand};
 use crate::system::{Load, Tokens, Transport};
 
 /// As many tokens in turn as an API of some size sees in a minute.
@@ -58,7 +58,7 @@ fn many(count: u64, first: u64, tokens: fn(Arc<[String]>) -> Tokens) -> impl Fn(
 /// The cookie of a session.
 pub fn session(stand: &Stand, cores: usize) -> Result<Running, Unavailable> {
     let (process, places, log) = run(stand, cores, None)?;
-    let cookie = stand.session(&file(stand, &places), clock::now())?;
+    let cookie = stand::cookie(stand, &file(stand, &places), clock::now())?;
     let (load, refused) = requests::session(places.listen, &cookie);
     Running { processes: vec![process], log, load, refused: Some((refused, vec![302, 303, 401])) }.checked(stand)
 }
@@ -74,7 +74,7 @@ pub fn hook(stand: &Stand, cores: usize) -> Result<Running, Unavailable> {
 pub fn hook_session(stand: &Stand, cores: usize) -> Result<Running, Unavailable> {
     let (process, places, log) = run(stand, cores, None)?;
     let question = asked_by_nginx(places.hooks);
-    let cookie = stand.session(&file(stand, &places), clock::now())?;
+    let cookie = stand::cookie(stand, &file(stand, &places), clock::now())?;
     let (load, refused) = (question.clone().session(&cookie), question.session(&requests::tampered(&cookie)));
     Running { processes: vec![process], log, load, refused: Some((refused, vec![401])) }.checked(stand)
 }
@@ -146,7 +146,7 @@ fn run(stand: &Stand, cores: usize, public_port: Option<u16>) -> Result<(Child, 
 /// The system's.
 pub fn write(stand: &Stand, places: &Places, public_port: u16, cores: usize) -> Result<PathBuf, Unavailable> {
     let path = file(stand, places);
-    std::fs::write(&path, stand.configuration(places, public_port, cores))?;
+    std::fs::write(&path, stand::configuration(stand, places, public_port, cores))?;
     Ok(path)
 }
 
