@@ -4,6 +4,7 @@
 //! other processes did to it meanwhile is looked up beside the request, and is known here two seconds later at most.
 
 mod held;
+mod held_sessions;
 mod lookup;
 mod opened;
 mod provider_session;
@@ -36,7 +37,8 @@ use crate::reply;
 use crate::revocations::RevocationList;
 use crate::runtime::{CurrentRuntime, ProviderRuntime};
 use crate::store::{Store, StoreFault};
-use held::{HeldSessions, MappingId};
+use held::MappingId;
+use held_sessions::HeldSessions;
 use opened::{CookieSession, Opened, OpenedCookies};
 use refresh::Refreshing;
 
@@ -309,7 +311,7 @@ impl Sessions {
         self.remember_provider_session(&record.session).await;
         let held = Held::new(record, self.mapping(), until, crate::clock::now());
         held.seal.is(Some(self.keyring.keys().first()));
-        self.held.insert(held, crate::clock::now());
+        self.hold(held, crate::clock::now());
         self.ticket(&ticket, host)
     }
 

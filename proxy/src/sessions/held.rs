@@ -1,19 +1,12 @@
-//! Sessions of the store, as this process knows them.
+//! A session of the store, as this process knows it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use dashmap::DashMap;
 use doorward_policy::identity::{Identity, IdentityMapping};
 use doorward_policy::session::{Record, Session, SessionFacts};
 use doorward_policy::time::Timestamp;
-
-/// Sessions held at once. Those that nobody used for longest give way; they are read from the store again when they come.
-const LIMIT: usize = 200_000;
-/// Sessions looked at to find one that may give way.
-const SAMPLE: usize = 16;
 
 /// One session.
 #[derive(Debug)]
@@ -117,6 +110,11 @@ impl Held {
         self.until.fetch_max(until.0, Ordering::Relaxed);
     }
 
+    /// Moves the end nearer by so many seconds.
+    pub(super) fn shorten(&self, by: i64) {
+        self.until.fetch_sub(by, Ordering::Relaxed);
+    }
+
     /// Somebody is there.
     pub(super) fn see(&self, now: Timestamp) {
         self.seen.store(now.0, Ordering::Relaxed);
@@ -139,58 +137,8 @@ impl Held {
         self.told.store(0, Ordering::Relaxed);
     }
 
-    fn last_used(&self) -> i64 {
-        self.seen.load(Ordering::Relaxed)
-    }
-}
-
-/// By the session's id. Sharded: a request holds a shard for one look-up.
-#[derive(Debug, Default)]
-pub(super) struct HeldSessions {
-    by_id: DashMap<Box<str>, Arc<Held>>,
-}
-
-impl HeldSessions {
-    pub(super) fn get(&self, id: &str) -> Option<Arc<Held>> {
-        self.by_id.get(id).map(|held| held.value().clone())
-    }
-
-    /// Keeps it; another that came first stays. What is held then is the answer.
-    pub(super) fn insert(&self, held: Held, now: Timestamp) -> Arc<Held> {
-        self.make_room(now);
-        let id = held.known().record.session.id.clone();
-        self.by_id.entry(id).or_insert_with(|| Arc::new(held)).value().clone()
-    }
-
-    pub(super) fn remove(&self, id: &str) -> Option<Arc<Held>> {
-        self.by_id.remove(id).map(|(_, held)| held)
-    }
-
-    /// Ends come nearer by so much.
-    pub(super) fn shorten(&self, by: Duration) {
-        let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
-        self.by_id.iter().for_each(|held| {
-            held.until.fetch_sub(by, Ordering::Relaxed);
-        });
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub(super) fn sweep(&self, now: Timestamp) {
-        self.by_id.retain(|_, held| held.until() > now);
-    }
-
-    /// The least recently used of a few: a request that finds the map full pays for a handful of look-ups, not for a search.
-    fn make_room(&self, now: Timestamp) {
-        if self.by_id.len() < LIMIT {
-            return;
-        }
-        let oldest = self.by_id.iter().take(SAMPLE).min_by_key(|held| if held.until() <= now { i64::MIN } else { held.last_used() });
-        let oldest = oldest.map(|held| held.key().clone());
-        if let Some(id) = oldest {
-            self.by_id.remove(&id);
-        }
+    /// The last request here.
+    pub(super) fn seen(&self) -> Timestamp {
+        Timestamp(self.seen.load(Ordering::Relaxed))
     }
 }

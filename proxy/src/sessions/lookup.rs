@@ -102,7 +102,7 @@ impl Sessions {
                 let record = record.ok_or(CredentialFault::Session(SessionFault::Unreadable))?;
                 let held = Held::new(record, self.mapping(), stored.until, now);
                 held.seal.is(KeyId::of(&stored.sealed));
-                Ok(self.held.insert(held, now))
+                Ok(self.hold(held, now))
             }
         }
     }
@@ -143,17 +143,35 @@ impl Sessions {
         let until = session.latest(limits).min(now.plus(limits.idle));
         held.extend(until);
         let step = i64::try_from(limits.idle.as_secs() / 10).unwrap_or(i64::MAX).max(1);
-        if held.is_to_be_told(until, step) {
-            let (store, key, held) = (self.store.clone(), StoreKey::of(&session.id), held.clone());
-            self.control.spawn(async move {
-                if store.touch(&key, until).await.is_err() {
-                    held.untell();
-                }
-            });
-        }
+        self.tell(held, until, step);
         if self.store.is_shared() && held.is_to_be_asked(RECHECK, now) {
             self.look_again(held.clone());
         }
+    }
+
+    /// Has the store told a new end, if that is so many seconds later than the one it knows.
+    fn tell(&self, held: &Arc<Held>, until: Timestamp, step: i64) {
+        if !held.is_to_be_told(until, step) {
+            return;
+        }
+        let (store, key, held) = (self.store.clone(), StoreKey::of(&held.known().session.id), held.clone());
+        self.control.spawn(async move {
+            if store.touch(&key, until).await.is_err() {
+                held.untell();
+            }
+        });
+    }
+
+    /// Holds it, or what came first: that is the answer.
+    pub(super) fn hold(&self, held: Held, now: Timestamp) -> Arc<Held> {
+        let kept = self.held.insert(held, now);
+        // When the one that gave way ends is the store's alone to know now: what it was not told yet would be lost.
+        if let Some(gone) = kept.gone
+            && gone.until() > now
+        {
+            self.tell(&gone, gone.until(), 1);
+        }
+        kept.held
     }
 
     /// What other processes did to it: ended it, or refreshed it.
@@ -205,3 +223,6 @@ impl Sessions {
 fn is_within_limits(session: &Session, limits: Limits, now: Timestamp) -> bool {
     session.latest(limits) > now && session.began <= now.plus(Duration::from_secs(60))
 }
+
+#[cfg(test)]
+mod tests;
