@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use doorward_config::settings::AccessLines;
 
 use crate::runtime::Runtime;
+pub use crate::whole_lines::{Out, Stdout};
 use batches::Batches;
-pub use batches::{Out, PAUSE, Stdout};
+pub use batches::PAUSE;
 pub use line::{Line, Put, RefusedLine};
 
 /// How long the end may wait for what reads the log.

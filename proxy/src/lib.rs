@@ -47,3 +47,4 @@ pub mod store;
 pub mod streams;
 pub mod tls;
 pub mod upstream;
+mod whole_lines;

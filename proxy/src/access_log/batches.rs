@@ -4,7 +4,7 @@
 //! share away. The writer sleeps while there is nothing to write: the first line of a batch wakes it, and then none before the batch
 //! is over or large.
 
-use std::io::{self, Write};
+use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,6 +12,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::shares::Shares;
+use crate::whole_lines::{Out, WholeLines};
 
 /// How long a line may wait for others.
 pub const PAUSE: Duration = Duration::from_millis(50);
@@ -19,9 +20,6 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 const LARGE: usize = 128 << 10;
 /// Bytes of a share after which lines are lost.
 const FULL: usize = 4 << 20;
-/// How often, and after how long, what has no room in a pipe is written again.
-const TRIES: usize = 10;
-const REST: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Batches {
@@ -97,7 +95,7 @@ impl Batches {
 
     /// The writer's thread, until the end.
     fn keep_writing(&self, out: impl Out) {
-        let mut writer = Writer { out, torn: false };
+        let mut out = WholeLines::new(out);
         let mut lines = Vec::new();
         let mut served = 0;
         while !self.ended.load(Ordering::Acquire) {
@@ -107,7 +105,9 @@ impl Batches {
             self.large.store(false, Ordering::SeqCst);
             for share in self.shares.iter() {
                 mem::swap(&mut *lock(share), &mut lines);
-                self.lost.fetch_add(writer.write(&lines), Ordering::Relaxed);
+                if let Err(lost) = out.write(&lines) {
+                    self.lost.fetch_add(lost.lines, Ordering::Relaxed);
+                }
                 lines.clear();
                 // What a slow reader made large need not stay so.
                 lines.shrink_to(2 * LARGE);
@@ -151,75 +151,10 @@ fn lock(share: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
     })
 }
 
-/// Where lines go.
-pub trait Out {
-    /// To write a batch, in as many pieces as it takes, with nobody else's lines between them.
-    fn hold(&mut self) -> impl Write;
-}
-
-impl<W: Write> Out for W {
-    fn hold(&mut self) -> impl Write {
-        self
-    }
-}
-
-/// The process's own, where the audit log may be too.
-#[derive(Debug)]
-pub struct Stdout;
-
-impl Out for Stdout {
-    fn hold(&mut self) -> impl Write {
-        io::stdout().lock()
-    }
-}
-
-struct Writer<O> {
-    out: O,
-    /// The last write failed, perhaps in the middle of a line.
-    torn: bool,
-}
-
-impl<O: Out> Writer<O> {
-    /// Writes whole lines, with one call where the system takes them at once: how many of them are lost.
-    fn write(&mut self, lines: &[u8]) -> usize {
-        if lines.is_empty() {
-            return 0;
-        }
-        let mut out = self.out.hold();
-        let left = if self.torn && !put(&mut out, b"\n").is_empty() { lines } else { put(&mut out, lines) };
-        self.torn = !left.is_empty();
-        // What was taken and cannot leave yet goes before the next lines.
-        let _ = patiently(|| out.flush());
-        left.iter().filter(|byte| **byte == b'\n').count()
-    }
-}
-
-/// Writes as much as the system takes: what is left.
-fn put<'l>(out: &mut impl Write, mut lines: &'l [u8]) -> &'l [u8] {
-    while !lines.is_empty() {
-        match patiently(|| out.write(lines)) {
-            Ok(0) | Err(_) => break,
-            Ok(taken) => lines = &lines[taken..],
-        }
-    }
-    lines
-}
-
-/// Does it again for a little while where it was interrupted, or a pipe that does not block is full.
-fn patiently<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for _ in 0..TRIES {
-        match write() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(REST),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-    write()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     /// Passes on what is written, one message a call, and waits while nobody takes it.
@@ -356,67 +291,5 @@ mod tests {
         batches.flush(Duration::from_secs(20));
         batches.end();
         assert_eq!(reader.join().unwrap(), "one\ntwo\n");
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_counted_and_the_next_line_begins_anew() {
-        struct Full(u32, Vec<u8>);
-        impl Write for &mut Full {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0 += 1;
-                if self.0 == 2 {
-                    return Err(io::ErrorKind::StorageFull.into());
-                }
-                let taken = if self.0 == 1 { 5 } else { bytes.len() };
-                self.1.extend_from_slice(&bytes[..taken]);
-                Ok(taken)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut full = Full(0, Vec::new());
-        let mut writer = Writer { out: &mut full, torn: false };
-        assert_eq!(writer.write(b"one\ntwo\nthree\n"), 2, "the first has left");
-        assert_eq!(writer.write(b"four\n"), 0);
-        assert_eq!(writer.write(b"five\n"), 0);
-        assert_eq!(full.1, b"one\nt\nfour\nfive\n");
-    }
-
-    #[test]
-    fn a_pipe_that_does_not_block_costs_only_what_it_has_no_room_for_all_the_while() {
-        /// Of `room` bytes, empty again after every `busy` refusals.
-        struct Pipe {
-            room: usize,
-            filled: usize,
-            busy: usize,
-            refused: usize,
-            out: Vec<u8>,
-        }
-        impl Write for &mut Pipe {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                if self.filled == self.room && self.refused < self.busy {
-                    self.refused += 1;
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                if self.filled == self.room {
-                    (self.filled, self.refused) = (0, 0);
-                }
-                let taken = bytes.len().min(self.room - self.filled);
-                self.filled += taken;
-                self.out.extend_from_slice(&bytes[..taken]);
-                Ok(taken)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        for (busy, lost, out) in [(3, 0, "one\ntwo\nthree\n"), (usize::MAX, 2, "one\nt")] {
-            let mut pipe = Pipe { room: 5, filled: 0, busy, refused: 0, out: Vec::new() };
-            assert_eq!(Writer { out: &mut pipe, torn: false }.write(b"one\ntwo\nthree\n"), lost);
-            assert_eq!(pipe.out, out.as_bytes());
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The thread that writes, and the queue before it. Nobody waits for it but the end.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,9 +9,13 @@ use prometheus::IntCounter;
 
 use super::file::LogFile;
 use super::{AuditFault, Trouble};
+use crate::whole_lines::{Out, Stdout, WholeLines};
 
 /// Lines that wait: at 16 KiB each, 64 MiB; as they mostly are, 2.
 const QUEUE: usize = 4096;
+
+/// Between two attempts to write a line that had no room.
+const TURN: Duration = Duration::from_millis(5);
 
 /// One place that lines go to.
 #[derive(Debug)]
@@ -48,18 +52,18 @@ pub(super) struct Tally {
 
 impl Sink {
     pub(super) fn open(settings: &AuditLog, tally: Tally) -> Result<Self, AuditFault> {
-        let out = match settings {
-            AuditLog::Stdout => Out::Stdout { torn: false },
+        let place = match settings {
+            AuditLog::Stdout => Place::Stream(WholeLines::new(Stdout)),
             AuditLog::File(path) => {
                 let file = LogFile::open(path).map_err(|error| AuditFault::Open { path: path.clone(), error })?;
                 if file.is_public() {
                     tracing::warn!(path = %path.display(), "everybody on this machine may read the audit log: chmod o-rwx");
                 }
-                Out::File(file)
+                Place::File(file)
             }
         };
         let (queue, lines) = sync_channel(QUEUE);
-        let writer = Writer { out, tally, trouble: Trouble::default(), failing: false };
+        let writer = Writer { place, tally, trouble: Trouble::default(), failing: false };
         let thread = std::thread::Builder::new().name("audit-log".into());
         thread.spawn(move || writer.run(&lines)).map_err(AuditFault::Thread)?;
         Ok(Self { settings: settings.clone(), queue })
@@ -89,38 +93,36 @@ impl Sink {
 }
 
 /// The thread's own.
-struct Writer {
-    out: Out,
+struct Writer<O> {
+    place: Place<O>,
     tally: Tally,
     trouble: Trouble,
     failing: bool,
 }
 
-enum Out {
+enum Place<O> {
     File(LogFile),
-    Stdout {
-        /// The last write failed, perhaps in the middle.
-        torn: bool,
-    },
+    /// The access log may be there too.
+    Stream(WholeLines<O>),
 }
 
-impl Writer {
+impl<O: Out> Writer<O> {
     /// Until nobody can send any more, and all that was sent is written.
     fn run(mut self, lines: &Receiver<Message>) {
         for message in lines {
             match message {
                 Message::Line(line) => self.write(&line),
                 Message::Flush(done) => {
-                    self.out.sync();
+                    self.place.sync();
                     let _ = done.send(());
                 }
             }
         }
-        self.out.sync();
+        self.place.sync();
     }
 
     fn write(&mut self, line: &Line) {
-        match self.out.write(&whole(line, &self.tally.instance)) {
+        match self.place.write(&whole(line, &self.tally.instance)) {
             Ok(()) => {
                 self.tally.written.inc();
                 if std::mem::take(&mut self.failing) {
@@ -136,28 +138,25 @@ impl Writer {
     }
 }
 
-impl Out {
+impl<O: Out> Place<O> {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         match self {
             Self::File(file) => file.write(line),
-            Self::Stdout { torn } => {
-                // The access log may be there too: under the lock a line stays whole.
-                let mut out = io::stdout().lock();
-                if std::mem::replace(torn, true) {
-                    out.write_all(b"\n")?;
+            Self::Stream(lines) => loop {
+                match lines.write(line) {
+                    // A pipe that blocks would hold this thread until there is room: one that does not need cost no line either. Others
+                    // have their turn meanwhile.
+                    Err(lost) if lost.is_all && lost.error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(TURN),
+                    written => return written.map_err(|lost| lost.error),
                 }
-                out.write_all(line)?;
-                out.flush()?;
-                *torn = false;
-                Ok(())
-            }
+            },
         }
     }
 
     fn sync(&self) {
         match self {
             Self::File(file) => file.sync(),
-            Self::Stdout { .. } => {}
+            Self::Stream(_) => {}
         }
     }
 }
@@ -177,7 +176,46 @@ fn whole(line: &Line, instance: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::IntCounter;
+
     use super::*;
+    use crate::whole_lines::tests::Pipe;
+
+    fn line(seq: u64) -> Line {
+        Line { time: SystemTime::UNIX_EPOCH, event: "stop", seq, body: b"{}".into() }
+    }
+
+    /// What arrives of three lines, and how many count as lost.
+    fn through(pipe: Pipe) -> (String, u64) {
+        let counter = |name: &str| IntCounter::new(name, "a counter").unwrap();
+        let tally = Tally { instance: "abc".into(), written: counter("written"), lost: counter("lost") };
+        let lines = WholeLines::new(pipe);
+        let mut writer = Writer { place: Place::Stream(lines), tally, trouble: Trouble::default(), failing: false };
+        (1..=3).for_each(|seq| writer.write(&line(seq)));
+        assert_eq!(writer.tally.written.get() + writer.tally.lost.get(), 3);
+        let Place::Stream(lines) = writer.place else { unreachable!() };
+        (String::from_utf8(lines.into_out().out).unwrap(), writer.tally.lost.get())
+    }
+
+    #[test]
+    fn a_pipe_that_does_not_block_and_a_slow_reader_cost_no_line() {
+        let one = whole(&line(1), "abc").len();
+        let all: Vec<u8> = (1..=3).flat_map(|seq| whole(&line(seq), "abc")).collect();
+        // In the middle of a line it is waited for a while; between two, longer.
+        for (name, pipe) in [("a part of a line", Pipe::new(one / 2, 3)), ("a line", Pipe::new(one, 40)), ("all", Pipe::new(9999, 0))] {
+            assert_eq!(through(pipe), (String::from_utf8(all.clone()).unwrap(), 0), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_a_pipe_took_half_of_is_lost_and_the_next_is_whole() {
+        let one = whole(&line(1), "abc");
+        // The second has room for ten bytes, and then for too long for none.
+        let (text, lost) = through(Pipe::new(one.len() + 10, 15));
+        let second = String::from_utf8(whole(&line(2), "abc")).unwrap();
+        let third = String::from_utf8(whole(&line(3), "abc")).unwrap();
+        assert_eq!((text, lost), (format!("{}{}\n{third}", String::from_utf8(one).unwrap(), &second[..10]), 1));
+    }
 
     #[test]
     fn a_line_is_one_object_also_when_there_is_nothing_to_say() {
