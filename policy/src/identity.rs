@@ -8,6 +8,7 @@ mod kept;
 mod mapping;
 mod names;
 mod operator;
+mod reading;
 
 pub use attribute::{AmrRule, Attribute, AttributeMapping, AttributeSource, AttributeType, ClaimSource, RESERVED};
 pub use condition::{Condition, ConditionFault};
@@ -18,7 +19,6 @@ pub use names::Names;
 pub(crate) use operator::contains_any;
 pub use operator::{Bound, OPERATORS, Operator, Pattern, is_large_regex};
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -26,9 +26,9 @@ use serde_json::{Map, Value};
 use crate::expression::IdentityFacts;
 use crate::headers::PreparedEdits;
 use crate::session::Session;
-use crate::token::{Claim, ClaimsSet, TokenClaims, VerifiedToken};
+use crate::token::{ClaimsSet as _, TokenClaims, VerifiedToken};
 use kept::KeptClaims;
-use names::{Gathering, Texts};
+use reading::Reading;
 
 /// What stands behind an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +44,8 @@ pub enum Proof {
 pub struct Identity {
     proof: Proof,
     provider: Arc<str>,
+    reading: Reading,
     claims: KeptClaims,
-    email_is_verified: bool,
-    provider_session: Option<Box<str>>,
-    /// The user, the e-mail address and the name, in this order; then those:
-    texts: Texts,
-    roles: Range<usize>,
-    permissions: Range<usize>,
-    scopes: Range<usize>,
     facts: IdentityFacts,
     prepared: PreparedEdits,
 }
@@ -62,7 +56,7 @@ impl Identity {
         let provider = provider.into();
         match token.into_claims() {
             TokenClaims::Said { said, whole: Some(whole), .. } => {
-                Self::of(Proof::Bearer, provider, &said, KeptClaims::in_token(whole), mapping)
+                Self::new(Proof::Bearer, provider, Reading::of(&said, mapping), KeptClaims::in_token(whole))
             }
             TokenClaims::Said { said, whole: None, .. } => Self::read(Proof::Bearer, provider, said.to_map().into_owned(), mapping),
             TokenClaims::Mapped(claims) => Self::read(Proof::Bearer, provider, claims, mapping),
@@ -71,41 +65,18 @@ impl Identity {
 
     /// The user of a live session.
     pub fn from_session(session: Session, mapping: &IdentityMapping) -> Self {
-        let (provider, provider_session) = (session.provider.clone(), session.provider_session.clone());
-        Self { provider_session, ..Self::read(Proof::Session, &*provider, session.claims, mapping) }
+        // Sealed with the session: the claim itself is only kept where something looks at it.
+        let mut reading = Reading::of(&session.claims, mapping);
+        reading.provider_session = session.provider_session;
+        Self::new(Proof::Session, session.provider.into(), reading, KeptClaims::of(session.claims))
     }
 
     pub(crate) fn read(proof: Proof, provider: impl Into<Arc<str>>, claims: Map<String, Value>, mapping: &IdentityMapping) -> Self {
-        let identity = Self::of(proof, provider.into(), &claims, KeptClaims::default(), mapping);
-        Self { claims: KeptClaims::of(claims), ..identity }
+        Self::new(proof, provider.into(), Reading::of(&claims, mapping), KeptClaims::of(claims))
     }
 
-    fn of(proof: Proof, provider: Arc<str>, said: &impl ClaimsSet, claims: KeptClaims, mapping: &IdentityMapping) -> Self {
-        let mut texts = Gathering::new(256, 16);
-        texts.text(mapping.user.of(said).as_deref());
-        texts.text(text_of(&mapping.email, said).as_deref());
-        texts.text(text_of(&mapping.name, said).as_deref());
-        let roles = texts.names(|each| mapping.each_role(said, &mut |role, _| each(role)));
-        let permissions = texts.names(|each| {
-            let mut each = |name: Option<&str>| name.into_iter().for_each(&mut *each);
-            said.claim("permissions").into_iter().for_each(|claim| _ = claim.each_item(&mut each));
-        });
-        // RFC 6749 §3.3: names separated by single spaces.
-        let scopes = texts.names(|each| said.text("scope").into_iter().flat_map(|names| names.split(' ')).for_each(each));
-        Self {
-            proof,
-            provider,
-            // The provider vouches for its own `email` claim, not for another that the operator chose.
-            email_is_verified: mapping.email.as_str() == "email" && said.claim("email_verified").is_some_and(Claim::is_true),
-            provider_session: said.text("sid").map(Into::into),
-            texts: texts.done(),
-            roles,
-            permissions,
-            scopes,
-            facts: IdentityFacts::default(),
-            prepared: PreparedEdits::default(),
-            claims,
-        }
+    fn new(proof: Proof, provider: Arc<str>, reading: Reading, claims: KeptClaims) -> Self {
+        Self { proof, provider, reading, claims, facts: IdentityFacts::default(), prepared: PreparedEdits::default() }
     }
 
     pub fn proof(&self) -> Proof {
@@ -122,29 +93,29 @@ impl Identity {
     }
 
     pub fn user(&self) -> Option<&str> {
-        self.texts.get(0)
+        self.reading.user()
     }
 
     pub fn email(&self) -> Option<&str> {
-        self.texts.get(1)
+        self.reading.email()
     }
 
     /// The provider says that the address is this person's. Absent is no.
     pub fn email_is_verified(&self) -> bool {
-        self.email_is_verified
+        self.reading.email_is_verified
     }
 
     pub fn name(&self) -> Option<&str> {
-        self.texts.get(2)
+        self.reading.name()
     }
 
     /// The provider's own name for its session with this user (`sid`, OIDC Front-Channel Logout 1.0 §3).
     pub fn provider_session(&self) -> Option<&str> {
-        self.provider_session.as_deref()
+        self.reading.provider_session.as_deref()
     }
 
     pub fn roles(&self) -> Names<'_> {
-        self.texts.names(self.roles.clone())
+        self.reading.roles()
     }
 
     /// What oauth2-proxy calls groups: the roles, then what the `groups` claim adds.
@@ -156,12 +127,12 @@ impl Identity {
 
     /// Auth0's `permissions` claim.
     pub fn permissions(&self) -> Names<'_> {
-        self.texts.names(self.permissions.clone())
+        self.reading.permissions()
     }
 
     /// RFC 8693 §4.2 `scope`.
     pub fn scopes(&self) -> Names<'_> {
-        self.texts.names(self.scopes.clone())
+        self.reading.scopes()
     }
 
     pub fn claims(&self) -> &Map<String, Value> {

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use crate::token::claims_said;
 
 /// Claims, read when somebody looks at them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct KeptClaims {
-    /// What was verified, and was a good token then; whoever remembers it has it as well.
+    /// What was verified, and was a good token then; whoever remembers it has it as well. Without it the claims are read already.
     token: Option<Arc<[u8]>>,
     read: OnceLock<Map<String, Value>>,
 }
