@@ -70,10 +70,7 @@ pub fn trailers(fields: &mut HeaderMap, runtime: &Runtime) {
 
 /// Edits the fields alone. pingora keeps how the app spelled each name, and makes two strings of every field that is set: names
 /// reach the client as pingora writes them, the usual ones with capitals and others in lower case (RFC 9110 §5.1: it is all one).
-fn edit(
-    answer: &mut ResponseHeader,
-    change: impl FnOnce(&mut HeaderMap, StatusCode) -> pingora::Result<()>,
-) -> pingora::Result<()> {
+fn edit(answer: &mut ResponseHeader, change: impl FnOnce(&mut HeaderMap, StatusCode) -> pingora::Result<()>) -> pingora::Result<()> {
     // RFC 9112 §4: a phrase of the app's own is for people, and is all that would be lost.
     let usual = answer.status.canonical_reason();
     let phrase = answer.get_reason_phrase().filter(|phrase| Some(*phrase) != usual).map(str::to_owned);
