@@ -26,6 +26,15 @@ pub fn spent(roots: &[u32]) -> Duration {
     family(roots).iter().map(|stat| own(stat) + stat.children).sum()
 }
 
+/// How long these cores have been at work so far, for whomever: a hypervisor's other guests included.
+///
+/// # Errors
+/// The system's.
+pub fn busy(cores: &[usize]) -> Result<Duration, Fault> {
+    let text = fs::read_to_string("/proc/stat")?;
+    Ok(text.lines().filter_map(stat::busy).filter(|(core, _)| cores.contains(core)).map(|(_, busy)| busy).sum())
+}
+
 /// What this thread has used so far: unlike a clock on the wall, it stands still while others have the core.
 ///
 /// # Errors

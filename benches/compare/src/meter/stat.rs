@@ -1,4 +1,4 @@
-//! A line of `/proc/PID/stat` (proc_pid_stat(5)).
+//! A line of `/proc/PID/stat` (proc_pid_stat(5)), and one of `/proc/stat` (proc_stat(5)).
 
 use std::time::Duration;
 
@@ -32,6 +32,16 @@ impl Stat {
     }
 }
 
+/// One core, and how long it has not been idle: user, nice, system, interrupts and what was stolen from it.
+pub fn busy(line: &str) -> Option<(usize, Duration)> {
+    // The line of all cores together has no number.
+    let (core, fields) = line.strip_prefix("cpu")?.split_once(' ')?;
+    let core = core.parse().ok()?;
+    let ticks: Vec<u32> = fields.split_ascii_whitespace().map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else { return None };
+    Some((core, TICK * (user + nice + system + irq + softirq + steal)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +52,14 @@ mod tests {
         let read = Stat { pid: 77, parent: 4242, own: Duration::from_secs(2), children: Duration::from_millis(100) };
         assert_eq!(Stat::parse(&format!("77 (nginx) {rest}")), Some(read.clone()));
         assert_eq!(Stat::parse(&format!("77 (a) R 1 (b c) {rest}")), Some(read));
+    }
+
+    #[test]
+    fn a_core_is_busy_when_it_is_not_idle() {
+        assert_eq!(busy("cpu1 100 20 30 4000 500 6 7 8 0 0"), Some((1, Duration::from_millis(1710))));
+        assert_eq!(busy("cpu  100 20 30 4000 500 6 7 8 0 0"), None);
+        assert_eq!(busy("intr 100 20 30 4000 500 6 7 8 0 0"), None);
+        assert_eq!(busy("cpu1 100 20 30 4000 500 6 7"), None);
     }
 
     #[test]
