@@ -13,6 +13,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
+use pingora::time::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
@@ -68,6 +69,9 @@ impl Doorward {
     /// # Errors
     /// [`StartFault`]; nothing is left running then.
     pub fn start(settings: Settings, tempo: Tempo, access_log: AccessLog) -> Result<Self, StartFault> {
+        // Timers are tokio's: each world has a wheel to itself, and takes a timer out again that is not needed any more. pingora's
+        // own stay until they are due, read the clock for each, and keep a thread that looks a hundred times a second.
+        set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         // Everything that waits for others (providers, names, health checks) runs here, never on a world's thread.
         let control = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
         let server = settings.server.clone();
