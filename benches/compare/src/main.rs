@@ -36,11 +36,11 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Run {
-    /// How often each is measured
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    /// How often each is measured: often rather than long, as each time a machine may be disturbed
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// For how long each time
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=60))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=60))]
     seconds: u16,
     /// Only these systems and figures
     #[arg(long, num_args = 1.., value_name = "ID")]
