@@ -69,7 +69,7 @@ impl Doorward {
     /// # Errors
     /// [`StartFault`]; nothing is left running then.
     pub fn start(settings: Settings, tempo: Tempo, access_log: AccessLog) -> Result<Self, StartFault> {
-        // Timers are tokio's: each world has a wheel to itself, and takes a timer out again that is not needed any more. pingora's
+        // Timers of a second or more are tokio's: each world has a wheel to itself, and takes a timer out again that is not needed any more. pingora's
         // own stay until they are due, read the clock for each, and keep a thread that looks a hundred times a second.
         set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         // Everything that waits for others (providers, names, health checks) runs here, never on a world's thread.
