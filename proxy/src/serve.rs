@@ -69,8 +69,9 @@ impl Doorward {
     /// # Errors
     /// [`StartFault`]; nothing is left running then.
     pub fn start(settings: Settings, tempo: Tempo, access_log: AccessLog) -> Result<Self, StartFault> {
-        // Timers of a second or more are tokio's: each world has a wheel to itself, and takes a timer out again that is not needed any more. pingora's
-        // own stay until they are due, read the clock for each, and keep a thread that looks a hundred times a second.
+        // Timers of a second or more are tokio's: each world has a wheel to itself, and takes a timer out again that is not needed
+        // any more. pingora's own stay until they are due, read the clock for each, and keep a thread that looks a hundred times a
+        // second.
         set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         // Everything that waits for others (providers, names, health checks) runs here, never on a world's thread.
         let control = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
